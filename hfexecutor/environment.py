@@ -1,0 +1,72 @@
+"""In which image, with which Python and packages a call runs.
+
+Pickles are exchanged with the job, so its Python must be of the client's minor version: cloudpickle
+across minor versions can end in a segfault without a traceback. The default image is therefore
+the uv image of *this* interpreter's version, not the Hub's default.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check_dependencies", "client_python", "default_image", "python_option"]
+
+_UV_IMAGE = "ghcr.io/astral-sh/uv:python{python}-bookworm"
+
+
+def client_python() -> str:
+    """Return this interpreter's minor version, like ``"3.11"``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def default_image() -> str:
+    """Return the image with uv and this interpreter's Python."""
+    return _UV_IMAGE.format(python=client_python())
+
+
+def python_option(python: str | None, image: str | None) -> str | None:
+    """Return what to ask ``uv run --python`` for, None for the image's own.
+
+    An image of the user's own need not have our Python first on its path, so uv is asked for it;
+    the default image has no other.
+
+    Raises:
+        ValueError: `python` is not a version like ``"3.11"``, or not this interpreter's.
+    """
+    ours = client_python()
+    if python is None:
+        return None if image is None else ours
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", python):
+        raise ValueError(f"python must be a version like {ours!r}, not {python!r}")
+    if ".".join(python.split(".")[:2]) != ours:
+        raise ValueError(
+            f"python={python!r} differs from the Python {ours} that runs this script: functions "
+            f"pickled here cannot be trusted to load there. Leave the option out, or run this "
+            f"script with Python {python}."
+        )
+    return python
+
+
+def check_dependencies(dependencies: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the requirements to install in the job, checked for the mistakes people make.
+
+    Raises:
+        TypeError: not a list of strings (a single string is the usual slip).
+        ValueError: an empty requirement, or one that reads like a command line option.
+    """
+    if dependencies is None:
+        return ()
+    if isinstance(dependencies, (str, bytes)):
+        raise TypeError(f"dependencies must be a list of requirements, like [{dependencies!r}]")
+    checked = tuple(dependencies)
+    for item in checked:
+        if not isinstance(item, str):
+            raise TypeError(f"dependencies must be strings, not {type(item).__name__}: {item!r}")
+        if not item.strip() or item.lstrip().startswith("-"):
+            raise ValueError(f"not a requirement: {item!r}; write for example 'numpy>=2'")
+    return checked

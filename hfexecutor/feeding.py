@@ -1,0 +1,110 @@
+"""Feeding a worker through its door: calls, acknowledgements and orders, many to a message.
+
+One message is on its way at a time, so what piles up meanwhile travels together; only the parts of
+large outcomes are fetched beside it. A message whose
+answer was lost is sent again under its old number: the worker then repeats its answer and does
+nothing twice. What a worker did not take for good comes back when it is over, see
+:meth:`hfexecutor.crew.Crew.lose`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import tenacity
+
+from hfexecutor.hub.doors import DoorAmbiguousError, DoorError, DoorUnreachableError
+from hfexecutor.remote import entries as wire
+from hfexecutor.remote import frames
+
+if TYPE_CHECKING:
+    from hfexecutor.scheduler import Scheduler
+    from hfexecutor.worker import Worker
+
+__all__ = ["feed", "fetch"]
+
+logger = logging.getLogger("hfexecutor")
+
+FETCHES = 8  # parts of a large outcome on their way at once
+KNOCK_TIMEOUT = 30.0  # seconds for a message and its answer
+
+
+async def feed(scheduler: Scheduler, worker: Worker) -> None:
+    """Carry a worker's mail to its door for as long as both last."""
+    while not _gone(worker):
+        await worker.mail.wait()
+        worker.mail.clear()
+        while worker.has_mail and not _gone(worker):
+            if entries := worker.compose():
+                await _deliver(scheduler, worker, entries)
+
+
+def _gone(worker: Worker) -> bool:
+    return worker.over or worker.bye is not None or worker.door is None
+
+
+async def _deliver(scheduler: Scheduler, worker: Worker, entries: list[wire.Entry]) -> None:
+    begun = time.monotonic()
+    try:
+        reply = await _ask(scheduler, worker, entries)
+    except (DoorError, frames.FrameError) as error:
+        if not _gone(worker):
+            logger.warning("the door of %s is given up: %s", worker.describe(), error)
+            scheduler.doors.failed(worker)
+        return
+    worker.round_trip = time.monotonic() - begun
+    scheduler.doors.answered(worker, reply)
+
+
+async def fetch(scheduler: Scheduler, worker: Worker, call_id: int, size: int) -> None:
+    """Get a large outcome through the door, in parts, several at a time.
+
+    One connection through the Hub's proxy carries some 2 MiB/s, sixteen of them a hundred times as
+    much. What fails is asked for again when the worker announces it again.
+    """
+    slots = asyncio.Semaphore(FETCHES)
+
+    async def part(number: int) -> None:
+        async with slots:
+            if call_id in worker.held:
+                order = wire.Entry(wire.FETCH, call_id, 0, 1, wire.pack_ids([number]))
+                reply = await _ask(scheduler, worker, [order])
+                scheduler.heard(worker, worker.intake.join(reply))
+
+    try:
+        await asyncio.gather(*map(part, range(-(-size // wire.FETCH_BYTES))))
+    except (DoorError, frames.FrameError) as error:
+        logger.info("the outcome of a call in %s was not fetched: %s", worker.describe(), error)
+    finally:
+        worker.fetching.discard(call_id)
+
+
+async def _ask(scheduler: Scheduler, worker: Worker, entries: list[wire.Entry]) -> list[wire.Entry]:
+    """Send a message and return what the answer to it says."""
+    number, message = worker.seal_message(entries)
+    answer = await _knock(scheduler, worker, message)
+    return wire.unpack(frames.open_reply(worker.seal, number, answer))
+
+
+async def _knock(scheduler: Scheduler, worker: Worker, message: bytes) -> bytes:
+    """Send a message until it is answered, refused for good, or the worker is gone.
+
+    A door that fails for long is no reason to give the message up: the worker may be running
+    calls all the while, and leaves by itself if it hears nothing more.
+    """
+    url = worker.door
+    assert url is not None
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((DoorUnreachableError, DoorAmbiguousError)),
+        stop=lambda _: _gone(worker),
+        wait=tenacity.wait_random_exponential(multiplier=0.02, max=2),
+        before_sleep=lambda state: scheduler.doors.troubled(worker, state.seconds_since_start or 0),
+        sleep=asyncio.sleep,
+        reraise=True,
+    ):
+        with attempt:
+            return await scheduler.connection.hub.knock(url, message, timeout=KNOCK_TIMEOUT)
+    raise AssertionError("unreachable: tenacity reraises")

@@ -1,0 +1,169 @@
+"""The future that :meth:`HubExecutor.submit` returns."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["HubFuture"]
+
+T = TypeVar("T")
+
+
+class JobRef(Protocol):
+    """What a future tells about the job that runs its call."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+
+
+class Owner(Protocol):
+    """Who hears what becomes of a future."""
+
+    def cancelled(self, future: HubFuture[Any]) -> None: ...
+    def kill(self, future: HubFuture[Any]) -> None: ...
+
+
+class Printed:
+    """What one call printed: numbered lines, so that a log that is replayed changes nothing."""
+
+    __slots__ = ("_lines", "_open")
+
+    def __init__(self) -> None:
+        self._lines: dict[int, str] = {}
+        self._open: set[int] = set()
+
+    def add(self, number: int, text: str) -> None:
+        """Store line `number`; a later copy of it replaces the first."""
+        self._lines[number] = text
+        self._open.discard(number)
+
+    def join(self, number: int) -> None:
+        """Note that line `number` did not end with a newline."""
+        self._open.add(number)
+
+    def end(self, count: int, *, unterminated: bool = False) -> None:
+        """Note that the call printed `count` lines: others are of an attempt that was lost."""
+        if unterminated:
+            self.join(count - 1)
+        for number in [number for number in self._lines if number >= count]:
+            del self._lines[number]
+
+    def text(self) -> str:
+        """Return everything in order; a newline ends each line that had one."""
+        return "".join(
+            line if number in self._open else line + "\n"
+            for number, line in sorted(self._lines.copy().items())  # the pool's thread adds more
+        )
+
+
+class HubFuture(Future[T]):
+    """A :class:`concurrent.futures.Future` that knows the job in which its call runs.
+
+    Everything that takes a future takes this one: ``wait``, ``as_completed``,
+    ``asyncio.wrap_future``. Added are :attr:`job_id`, :attr:`job_url`, :meth:`logs` and
+    :meth:`kill`.
+    """
+
+    # Class-level defaults keep a pending future as small as the stdlib's own.
+    call_id: int = 0
+    _job: JobRef | None = None
+    _printed: Printed | None = None
+    _pool: Owner | None = None
+
+    @property
+    def job_id(self) -> str | None:
+        """Id of the job that runs, or ran, the call; ``None`` before one was started for it."""
+        return self._job.id if self._job is not None else None
+
+    @property
+    def job_url(self) -> str | None:
+        """Page of that job on the Hub; ``None`` before one was started."""
+        return self._job.url if self._job is not None else None
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return the call's value, or raise its exception, as in the stdlib.
+
+        Also an exception that is false in a boolean context: before Python 3.13 the stdlib takes
+        that for none.
+        """
+        try:
+            value = super().result(timeout)
+            if self._exception is not None:
+                raise self._exception
+            return value
+        finally:
+            del self  # an exception's traceback would refer to the future that refers to it
+
+    def logs(self) -> str:
+        r"""Return what the call has printed so far (stdout and stderr, in order).
+
+        Lines arrive while the call runs. Output beyond a cap of 256 KiB a call is cut out of its
+        middle, and one line says how much.
+
+        Example:
+            >>> future = executor.submit(print, "hello")   # doctest: +SKIP
+            >>> future.result(); future.logs()             # doctest: +SKIP
+            'hello\n'
+        """
+        return self._printed.text() if self._printed is not None else ""
+
+    def cancel(self) -> bool:
+        """Cancel the call if it was not handed to a running job, as in the stdlib.
+
+        A job that was started for this call alone, and does not run yet, is cancelled with it.
+        To stop a call that is running use :meth:`kill`.
+        """
+        cancelled = super().cancel()
+        if cancelled and (pool := self._pool) is not None:
+            self._pool = None
+            pool.cancelled(self)
+        return cancelled
+
+    def kill(self) -> bool:
+        """Stop the call even if it is running: its process gets SIGKILL, its job goes on.
+
+        Returns:
+            ``False`` when the call is already done, else ``True``: the future then ends soon,
+            cancelled if it had not begun, else with :class:`CallStoppedError`, unless the call's
+            own outcome was faster.
+        """
+        if self.cancel():
+            return True
+        if self.done():
+            return False
+        if (pool := self._pool) is not None:
+            pool.kill(self)
+        return True
+
+    # --- for the pool ------------------------------------------------------------------------
+
+    def bind(self, call_id: int, pool: Owner) -> None:
+        """Tie a new future to its call, and to who is to hear that it was cancelled."""
+        self.call_id = call_id
+        self._pool = pool
+
+    def started_in(self, job: JobRef | None) -> None:
+        """Note the job that runs the call."""
+        self._job = job
+
+    def printed(self) -> Printed:
+        """Return the place for what the call prints."""
+        if self._printed is None:
+            self._printed = Printed()
+        return self._printed
+
+    def printed_in_all(self, count: int, *, unterminated: bool = False) -> None:
+        """Note how many lines the call printed, and whether the last one had no newline."""
+        if self._printed is not None:
+            self._printed.end(count, unterminated=unterminated)
+
+    def release(self) -> None:
+        """Drop what ties a finished future to its executor."""
+        self._pool = None
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return f"{text[:-1]} job={self.job_id}>" if self._job is not None else text

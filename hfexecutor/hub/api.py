@@ -1,0 +1,200 @@
+"""Requests to the Hub's API: admitted by the limiter, repeated while that helps, read with care."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urljoin
+
+import httpx
+
+from hfexecutor.errors import HubUnavailableError, RateLimitedError
+from hfexecutor.hub.failures import Answer, error_for, may_pass, redact
+from hfexecutor.hub.hosts import split
+from hfexecutor.hub.ratelimit import Limiter, parse_retry_after
+from hfexecutor.hub.retry import TransientError, persist
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from hfexecutor.hub.clock import Clock
+    from hfexecutor.hub.network import Network
+
+__all__ = ["Api", "read"]
+
+_LOG: Final = logging.getLogger("hfexecutor.hub")
+_TIMEOUT: Final = httpx.Timeout(10, connect=5)
+_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20)
+_UNKNOWN_HOLD: Final = 5.0  # seconds, after a 429 that names none
+_ODD_ANSWERS: Final = 3  # a gateway's page in place of an answer may pass, a login page does not
+
+T = TypeVar("T")
+
+
+class Api:
+    """The Hub's API as one user sees it.
+
+    Args:
+        endpoint: The Hub's address, without a slash at the end.
+        token: The user's token; it is in no message and no repr.
+        clock: Time and sleep.
+        give_up_after: Seconds for which a request is repeated.
+        network: Makes HTTP clients.
+    """
+
+    def __init__(
+        self, endpoint: str, token: str, *, clock: Clock, give_up_after: float, network: Network
+    ) -> None:
+        self.endpoint = endpoint
+        self.limiter = Limiter(clock)
+        self.admitted = 0  # requests so far
+        self._token = token
+        self._clock = clock
+        self._give_up_after = give_up_after
+        self._http = network.open(_TIMEOUT, _LIMITS)
+
+    def __repr__(self) -> str:
+        return f"<Api {self.endpoint} {self.limiter!r}>"
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    def url(self, path: str) -> str:
+        """Return the address of `path`, which has no slash at its start."""
+        return f"{self.endpoint}/{path}"
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        doing: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        urgent: bool = False,
+    ) -> httpx.Response:
+        """Send a request that may safely be repeated, until it succeeds.
+
+        An answer that is no JSON is not believed at first.
+
+        Args:
+            method: GET, or POST where doing it twice is doing it once.
+            url: Where to, at the endpoint.
+            doing: What it is for, as it reads after "could not".
+            params: The query.
+            urgent: Whether it goes before all others (cancels do).
+
+        Raises:
+            HubRequestError, AuthenticationError: The Hub refuses it.
+            HubUnavailableError, RateLimitedError: No success within `give_up_after` seconds.
+        """
+        odd = 0
+
+        async def attempt() -> httpx.Response:
+            nonlocal odd
+            await self.admit(doing, urgent=urgent)
+            try:
+                response = await self._http.request(method, url, params=params or None)
+            except httpx.TransportError as error:
+                raise TransientError(redact(_describe(error), self._token)) from error
+            self.check(Answer.of(response), doing)
+            if not _is_json(response) and (odd := odd + 1) <= _ODD_ANSWERS:
+                raise TransientError("an answer that is no JSON")
+            return response
+
+        return await persist(
+            attempt,
+            doing,
+            clock=self._clock,
+            give_up_after=self._give_up_after,
+            endpoint=self.endpoint,
+        )
+
+    async def pages(
+        self, path: str, doing: str, params: Mapping[str, Any]
+    ) -> AsyncGenerator[httpx.Response, None]:
+        """Yield the pages of a list, each of them requested as :meth:`request` does."""
+        page = await self.request("GET", self.url(path), doing, params=params)
+        yield page
+        seen = {str(page.url)}
+        while (following := self._next_page(page)) and following not in seen:
+            seen.add(following)
+            page = await self.request("GET", following, doing)
+            yield page
+
+    async def admit(self, doing: str, *, urgent: bool = False) -> None:
+        """Wait until the rate limit lets another request through.
+
+        Raises:
+            RateLimitedError: At once, when that would take longer than `give_up_after`.
+        """
+        deadline = self._clock.now() + self._give_up_after
+        if not await self.limiter.admit(deadline, urgent=urgent):
+            raise RateLimitedError(
+                f"Could not {doing}: the Hub asks to wait for over {self._give_up_after:g} s. "
+                "The account's request budget is spent: wait, or use fewer workers."
+            )
+        self.admitted += 1
+
+    def check(self, answer: Answer, doing: str) -> None:
+        """Learn from the answer's headers, and raise unless it is a success.
+
+        Raises:
+            TransientError: The same request may succeed later.
+            HubError: It never will; the message says what to do.
+        """
+        self.limiter.observe(answer.headers)
+        if 200 <= answer.status < 300:  # noqa: PLR2004  (the range of HTTP's successes)
+            return
+        if not may_pass(answer.status):
+            raise error_for(answer, doing, token=self._token)
+        limited = answer.status == 429  # noqa: PLR2004
+        wait = parse_retry_after(answer.headers)
+        if limited:
+            self.limiter.hold(_UNKNOWN_HOLD if wait is None else wait)
+        said = f": {redact(answer.words, self._token)}" if answer.words else ""
+        raise TransientError(f"HTTP {answer.status}{said}", limited=limited, wait=wait or 0.0)
+
+    def _next_page(self, page: httpx.Response) -> str | None:
+        """Return the next page's URL; one at another origin is none, for the token's sake."""
+        target = page.links.get("next", {}).get("url")
+        if not target:
+            return None
+        try:
+            url = urljoin(str(page.url), target)
+            if split(url) == split(self.endpoint):
+                return url
+        except ValueError:
+            pass
+        _LOG.warning("The Hub's list goes on at a place that is not followed: %s", redact(target))
+        return None
+
+
+def read(parse: Callable[[Any], T], response: httpx.Response) -> T:
+    """Return what `parse` makes of the answer's JSON.
+
+    Raises:
+        HubUnavailableError: It is no JSON, or none that `parse` understands.
+    """
+    try:
+        return parse(response.json())
+    except (TypeError, ValueError, RecursionError) as error:  # a ValidationError is a ValueError
+        asked = f"{response.request.method} {response.request.url.path}"
+        raise HubUnavailableError(
+            f"The answer to {asked} is not what the Hub's published API says "
+            f"({type(error).__name__}). Is there a proxy or a login page in between?"
+        ) from error
+
+
+def _is_json(response: httpx.Response) -> bool:
+    try:
+        response.json()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _describe(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer in time ({type(error).__name__})"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

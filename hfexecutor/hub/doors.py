@@ -1,0 +1,145 @@
+"""Speak to the doors of jobs: one POST, one answer.
+
+Nothing is ever sent twice here. The errors say what the caller must know to decide about that:
+whether the message may have been delivered.
+
+A warm call is one such POST, so the direct way (:mod:`hfexecutor.hub.http1`) is as short as can
+be. Where a proxy stands between, httpx does it: it knows how to talk to those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import h11
+import httpx
+
+from hfexecutor.errors import HubError
+from hfexecutor.hub.failures import redact
+from hfexecutor.hub.hosts import door_problem, split
+from hfexecutor.hub.http1 import NotConnectedError, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hfexecutor.hub.network import Network
+
+__all__ = [
+    "DoorAmbiguousError",
+    "DoorError",
+    "DoorRejectedError",
+    "DoorUnreachableError",
+    "Doors",
+]
+
+_UNSENT: Final = (
+    NotConnectedError,
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+_UNANSWERED: Final = (OSError, TimeoutError, h11.ProtocolError, httpx.TransportError)
+
+
+class DoorError(HubError):
+    """A message to a job's door was not answered with success."""
+
+
+class DoorUnreachableError(DoorError):
+    """Nobody opened: the message was certainly not delivered."""
+
+
+class DoorAmbiguousError(DoorError):
+    """The message went out, and then something failed: it may have been delivered."""
+
+
+class DoorRejectedError(DoorError):
+    """The door, or the proxy before it, answered and refuses the message; `status` says how.
+
+    `status` is 0 where this side refused to send it at all.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Doors:
+    """All doors of one client's jobs.
+
+    Args:
+        endpoint: The Hub that the jobs belong to; decides which doors may see the token.
+        token: The bearer token.
+        network: Makes HTTP clients, and knows whether a direct connection is possible.
+    """
+
+    def __init__(self, endpoint: str, token: str, network: Network) -> None:
+        self._endpoint = endpoint
+        self._token = token
+        self._direct = Pool(network.trust)
+        self._detour: httpx.AsyncClient | None = None
+        if network.indirect:
+            self._detour = network.open(httpx.Timeout(10), httpx.Limits())
+
+    def __repr__(self) -> str:
+        return f"<Doors {self._direct!r}{' behind a proxy' if self._detour else ''}>"
+
+    async def aclose(self) -> None:
+        """Hang up everywhere."""
+        self._direct.close()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next round, so let it have one
+        if self._detour is not None:
+            await self._detour.aclose()
+
+    def forget(self, url: str) -> None:
+        """Hang up on one door."""
+        self._direct.forget(split(url))
+
+    async def post(self, url: str, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Send `body` to the door at `url` and return what it answers.
+
+        Raises:
+            DoorUnreachableError: Not delivered.
+            DoorAmbiguousError: Perhaps delivered.
+            DoorRejectedError: Answered with 3xx or 4xx, or not a place for the token.
+        """
+        if problem := door_problem(url, self._endpoint):
+            raise DoorRejectedError(f"The token is not sent to {url}: {problem}.")
+        try:
+            status, reply = await self._send(url, body, timeout)
+        except _UNSENT as error:
+            raise DoorUnreachableError(f"The door at {url} cannot be reached: {error}.") from error
+        except _UNANSWERED as error:
+            why = str(error) or f"no answer within {timeout:g} s"
+            raise DoorAmbiguousError(
+                f"The door at {url} may have got the message: {why}."
+            ) from error
+        return self._judge(url, status, reply)
+
+    async def _send(self, url: str, body: bytes, seconds: float) -> tuple[int, bytes]:
+        headers = {
+            "Authorization": f"Bearer {self._token}",
+            "Content-Type": "application/octet-stream",
+        }
+        if self._detour is None:
+            return await self._direct.post(url, headers, body, seconds)
+        return await _by_httpx(self._detour, url, headers, body, seconds)
+
+    def _judge(self, url: str, status: int, reply: bytes) -> bytes:
+        if 200 <= status < 300:  # noqa: PLR2004  (the range of HTTP's successes)
+            return reply
+        said = redact(reply[:200].decode("utf-8", "replace").strip(), self._token)
+        message = f"The door at {url} answered {status}{': ' if said else ''}{said}."
+        if status >= 500:  # noqa: PLR2004  (a proxy's way to say that it did not hear the end)
+            raise DoorAmbiguousError(message)
+        raise DoorRejectedError(message, status)
+
+
+async def _by_httpx(
+    http: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, seconds: float
+) -> tuple[int, bytes]:
+    async with asyncio.timeout(seconds):
+        response = await http.post(url, headers=headers, content=body, timeout=seconds)
+    return response.status_code, response.content

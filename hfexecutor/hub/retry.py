@@ -1,0 +1,134 @@
+"""When to ask the Hub again, and when to stop asking.
+
+Only requests that may safely be repeated come here: reads, and cancels. What may pass (408, 429,
+5xx, timeouts, resets) is asked again with growing, jittered pauses until `give_up_after` seconds
+are over; everything else is final at once. Each pause is logged with its reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
+
+from hfexecutor.errors import HubError, HubUnavailableError, RateLimitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tenacity import RetryCallState
+
+    from hfexecutor.hub.clock import Clock
+
+__all__ = ["TransientError", "persist"]
+
+_LOG: Final = logging.getLogger("hfexecutor.hub")
+_QUIET_TRIES: Final = 2  # the first hiccups are nobody's business
+_BACKOFF: Final = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 0.5)
+
+T = TypeVar("T")
+
+
+class TransientError(HubError):
+    """One try failed in a way that may pass.
+
+    Attributes:
+        seen: What happened, in words ("503 Service Unavailable", "no answer within 30 s").
+        limited: Whether the Hub asked to slow down.
+        wait: Seconds that the Hub asked to wait, 0 if it named none.
+    """
+
+    def __init__(self, seen: str, *, limited: bool = False, wait: float = 0.0) -> None:
+        super().__init__(seen)
+        self.seen = seen
+        self.limited = limited
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """The time that one request has, and what tenacity asks about it."""
+
+    clock: Clock
+    started: float
+    seconds: float
+    doing: str
+    endpoint: str
+
+    def over(self, state: RetryCallState) -> bool:
+        """Stop when the next try would come too late."""
+        return self.clock.now() + state.upcoming_sleep - self.started > self.seconds
+
+    def tell(self, state: RetryCallState) -> None:
+        """Log why there is a pause."""
+        level = logging.INFO if state.attempt_number <= _QUIET_TRIES else logging.WARNING
+        pause = state.upcoming_sleep
+        _LOG.log(
+            level, "Could not %s: %s; next try in %.1f s", self.doing, _cause(state).seen, pause
+        )
+
+    def give_up(self, state: RetryCallState) -> None:
+        """Raise the error that says what was seen last, how often and for how long."""
+        cause = _cause(state)
+        tries = "once" if state.attempt_number == 1 else f"{state.attempt_number} times"
+        lasted = self.clock.now() - self.started
+        kind = RateLimitedError if cause.limited else HubUnavailableError
+        raise kind(
+            f"Could not {self.doing}: tried {tries} in {lasted:.0f} s, seen last: {cause.seen}. "
+            f"{_ADVICE[cause.limited].format(endpoint=self.endpoint)}"
+        ) from cause
+
+
+_ADVICE: Final = {
+    False: "Check the network and the endpoint {endpoint}, or see https://status.huggingface.co.",
+    True: "The account's request budget is spent: wait, or use fewer workers.",
+}
+
+
+async def persist(
+    attempt: Callable[[], Awaitable[T]],
+    doing: str,
+    *,
+    clock: Clock,
+    give_up_after: float,
+    endpoint: str = "",
+) -> T:
+    """Return what `attempt` returns, calling it again while it raises :class:`TransientError`.
+
+    Args:
+        attempt: One try; may be repeated without harm.
+        doing: What it is for, as it reads after "could not".
+        clock: Time and sleep.
+        give_up_after: Seconds after which no further try is begun.
+        endpoint: Where to, for the message.
+
+    Raises:
+        HubUnavailableError: The time is over; the message says what was seen last.
+        RateLimitedError: The same, and it was the Hub that asked to wait.
+    """
+    patience = _Patience(clock, clock.now(), give_up_after, doing, endpoint)
+    retrying = AsyncRetrying(
+        sleep=clock.sleep,
+        retry=retry_if_exception_type(TransientError),
+        wait=_pause,
+        stop=patience.over,
+        before_sleep=patience.tell,
+        retry_error_callback=patience.give_up,
+    )
+    return await retrying(_once, attempt)
+
+
+async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
+    return await attempt()
+
+
+def _cause(state: RetryCallState) -> TransientError:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(error, TransientError)
+    return error
+
+
+def _pause(state: RetryCallState) -> float:
+    return max(_cause(state).wait, _BACKOFF(state))

@@ -1,0 +1,132 @@
+"""What happens to pools at the ends of a process: interpreter exit, SIGTERM, fork.
+
+A plain end of the script waits for its calls, as the stdlib's executors do. After Ctrl-C, and at
+SIGTERM where nobody else handles it, jobs are stopped instead: they cost money. A second Ctrl-C
+ends the process at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+
+# Imported by huggingface_hub, later: too late if the script has come to its end by then, for this
+# module wants to be told about that end.
+import concurrent.futures.thread  # noqa: F401
+import contextlib
+import os
+import signal
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from hfexecutor.pool import Pool
+
+__all__ = ["ending", "hurry", "register"]
+
+STOP_TIME = 12.0  # seconds that stopping all jobs may take at the end of the process
+
+
+class _Process:
+    """The pools of this process, and whether it is about to end."""
+
+    def __init__(self) -> None:
+        self.pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+        self.ending = False
+        self.hooked = False
+        self.hurried = False  # stopping the jobs was interrupted, too
+
+    def hook(self) -> None:
+        if self.hooked:
+            return
+        self.hooked = True
+        # Non-daemon threads are joined before atexit callbacks run; so, like the stdlib, hook
+        # into the moment before that. The name is private, but it is the stdlib's own way.
+        getattr(threading, "_register_atexit", atexit.register)(self.at_exit)
+        atexit.register(self.at_last)
+        os.register_at_fork(after_in_child=self.forked)
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGTERM, self.on_sigterm)
+
+    def at_exit(self) -> None:
+        self.ending = True
+        pools = list(self.pools)
+        if getattr(sys, "last_type", None) is not KeyboardInterrupt:
+            for pool in pools:
+                pool.close()
+            try:
+                _join(pools)
+            except KeyboardInterrupt:  # nothing is left of the script that could hear of it
+                pass
+            else:
+                return
+        self.stop(pools)
+
+    def at_last(self) -> None:
+        """Ctrl-C may have struck before our turn: then nobody has closed the pools, or waited."""
+        if alive := [pool for pool in self.pools if pool.alive]:
+            self.stop(alive)
+
+    def stop(self, pools: list[Pool]) -> None:
+        """Stop all jobs after Ctrl-C, but do not insist on it after another one."""
+        try:
+            for pool in pools:
+                pool.abort("KeyboardInterrupt ended the script")
+            if not self.hurried:
+                _join(pools, STOP_TIME)
+        except KeyboardInterrupt:
+            self.hurried = True
+        if self.hurried and any(pool.alive for pool in pools):
+            _die_of(signal.SIGINT)  # or the interpreter would wait for the pools' threads
+
+    def on_sigterm(self, number: int, _: FrameType | Any) -> None:
+        self.ending = True
+        pools = list(self.pools)
+        for pool in pools:
+            pool.abort("the process was terminated")
+        _join(pools, STOP_TIME)
+        _die_of(number)
+
+    def forked(self) -> None:
+        """The jobs stay the parent's; a child that creates an executor starts afresh."""
+        self.pools = weakref.WeakSet()
+
+
+def _join(pools: list[Pool], timeout: float | None = None) -> None:
+    for pool in pools:
+        if pool.alive:
+            pool.join(timeout)
+
+
+def _die_of(number: int) -> None:
+    """End the process by a signal, so that a shell sees what ended it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, broken, or replaced by who knows what
+            stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+_process = _Process()
+
+
+def register(pool: Pool) -> None:
+    """See to it that `pool` leaves no job behind when the process ends."""
+    _process.hook()
+    _process.pools.add(pool)
+
+
+def ending() -> bool:
+    """Say whether the interpreter is about to end."""
+    return _process.ending
+
+
+def hurry() -> None:
+    """Note that somebody who waited for jobs to be stopped does not want to wait any more."""
+    _process.hurried = True

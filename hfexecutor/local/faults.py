@@ -1,0 +1,312 @@
+"""Misbehaviour as data: what a LocalHub can be told to get wrong, and when.
+
+    LocalHub(faults=[
+        Refuse(503, route="POST /api/jobs/{namespace}", nth=3, after=True),  # done, then denied
+        Refuse(429, probability=0.05),
+        CutLog(lines=10, label="kind=worker", times=1),
+        EndJob.oom(after=0.5, job=2),
+    ], seed=7)
+
+Every fault has the same conditions (see `Fault`). Where several faults of one place hold at once,
+all of them apply; of those that answer a request in the place of the hub, the first one does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """When a fault strikes.
+
+    An *opportunity* is, by the fault's kind: a request, a job, a connection to a job's log, a
+    request through a door. All conditions have to hold.
+
+    Attributes:
+        job: only for the job of this number, 0 being the first.
+        label: only for jobs with this label, "key=value".
+        nth: only at this opportunity of those that are left, 1 being the first.
+        times: at most so often.
+        probability: so likely, by a generator seeded with the hub's seed and the fault's position.
+    """
+
+    job: int | None = None
+    label: str | None = None
+    nth: int | None = None
+    times: int | None = None
+    probability: float = 1.0
+
+
+# ---------------------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFault(Fault):
+    """A fault of the API.
+
+    Attributes:
+        route: "METHOD /route/{template}" as in `LocalHub.requests`; "*" is any.
+        after: whether the request is carried out first. The number and the labels of a job that a
+            request starts are known then; before, only its number is.
+    """
+
+    route: str = "*"
+    after: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(RouteFault):
+    """Answer with an error.
+
+    Attributes:
+        status: the HTTP status.
+        message: the Hub's words; None: usual ones.
+        retry_in: what a 429 says about when to come back, in seconds.
+    """
+
+    status: int = 503
+    message: str | None = None
+    retry_in: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Garble(RouteFault):
+    """Answer 200 with something that is not what the API promises."""
+
+    body: bytes = b"<html><body>Bad gateway</body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class Slow(RouteFault):
+    """Answer rightly, but late by so many seconds."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hang(RouteFault):
+    """Never answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(RouteFault):
+    """Reset the connection instead of answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(RouteFault):
+    """Have the hub go down with this request and come back after so many seconds."""
+
+    down: float = 0.2
+
+
+# ---------------------------------------------------------------------------- lists
+
+
+@dataclass(frozen=True, slots=True)
+class StaleList(Fault):
+    """Show jobs in lists as they were so many seconds ago; newer ones not at all."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MissJob(Fault):
+    """Leave a job out of a list. Its opportunities are the jobs of each list."""
+
+
+@dataclass(frozen=True, slots=True)
+class BareList(Fault):
+    """Leave `environment` out of the jobs of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPages(Fault):
+    """Put fewer jobs on a page."""
+
+    size: int = 1
+
+
+# ---------------------------------------------------------------------------- logs, when read
+
+
+@dataclass(frozen=True, slots=True)
+class CutLog(Fault):
+    """Cut the connection within the event that follows so many lines."""
+
+    lines: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StallLog(Fault):
+    """Send nothing for a while after so many lines; `seconds` None: for good, not even an end."""
+
+    lines: int = 1
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LateLog(Fault):
+    """Send each line so many seconds late, which may be well after the stage that follows it."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShortReplay(Fault):
+    """Replay only the first lines of those that are there when the connection is made."""
+
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatLines(Fault):
+    """Send every n-th line twice."""
+
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleLines(Fault):
+    """Send lines in a different order, each at most so many places from its own."""
+
+    places: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoseHead(Fault):
+    """Send only the last lines of the log."""
+
+    keep: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LoseTail(Fault):
+    """Hold the last lines of a finished log back; `seconds` after the end None: for good."""
+
+    lines: int = 1
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoLog(Fault):
+    """Send no line: end at once, or with `endless` never."""
+
+    endless: bool = False
+
+
+# ---------------------------------------------------------------------------- logs, when written
+
+
+@dataclass(frozen=True, slots=True)
+class Noise(Fault):
+    """Put bytes of somebody else into the log.
+
+    Attributes:
+        data: the bytes; invalid UTF-8, NUL and carriage returns are welcome.
+        every: after so many lines.
+        within: in the middle of a line; else before its start.
+    """
+
+    data: bytes = b"\xff\xfe noise \x00\r of others\n"
+    every: int = 1
+    within: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLines(Fault):
+    """Break lines into pieces of so many bytes."""
+
+    size: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RawLineEnds(Fault):
+    """Do not escape U+2028, U+2029 and U+0085 in the JSON; put one of each after so many lines."""
+
+    every: int = 1
+
+
+# ---------------------------------------------------------------------------- jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck(Fault):
+    """Leave a job in SCHEDULING; `seconds` None: for good."""
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFault(Fault):
+    """A fault that strikes `after` so many seconds of a job's running."""
+
+    after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KillJob(JobFault):
+    """Kill a job's processes: it fails with exit code 137.
+
+    With `retried`, the Hub starts it again, with new output in the same log.
+    """
+
+    retried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob(JobFault):
+    """End a job in this stage and with these words."""
+
+    stage: str = "ERROR"
+    message: str | None = None
+    cancel_reason: str | None = None
+
+    @classmethod
+    def oom(cls, after: float = 0.0, **when: Any) -> Self:
+        """Run out of memory."""
+        return cls(after=after, message="Job failed with exit code: 137. Reason: OOMKilled", **when)
+
+    @classmethod
+    def timeout(cls, after: float = 0.0, **when: Any) -> Self:
+        """Exceed the job's timeout."""
+        return cls(after=after, message="Job timeout", **when)
+
+    @classmethod
+    def deleted(cls, after: float = 0.0, **when: Any) -> Self:
+        """Be deleted."""
+        return cls(after=after, stage="DELETED", **when)
+
+    @classmethod
+    def canceled(cls, after: float = 0.0, **when: Any) -> Self:
+        """Be cancelled by somebody else."""
+        return cls(after=after, stage="CANCELED", message="Job canceled by user", **when)
+
+    @classmethod
+    def no_credits(cls, after: float = 0.0, **when: Any) -> Self:
+        """Run out of credits."""
+        return cls(after=after, stage="CANCELED", cancel_reason="NO_CREDITS", **when)
+
+
+@dataclass(frozen=True, slots=True)
+class OddStage(JobFault):
+    """Show a stage that nobody knows for as long as the job runs."""
+
+    word: str = "UPDATING"
+
+
+# ---------------------------------------------------------------------------- doors
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFault(Fault):
+    """Misbehave at a door.
+
+    Attributes:
+        how: "refuse" (502), "hang", "drop" (reset once the request was read, before the job gets
+            it), or "deliver" (reset once the job has got it).
+    """
+
+    how: str = "refuse"

@@ -1,0 +1,217 @@
+"""The faults of logs at work: on what jobs write, and on what readers get."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import faults
+from .streams import CutError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from .jobs import Job
+    from .logs import Log
+    from .plan import Plan
+
+    Batches = AsyncIterator[list[bytes]]
+
+_RAW_LINE_ENDS = "odd \u2028 line \u2029 ends \x85 here\n".encode()
+
+
+class Scribbler:
+    """Stands between a job and its log, and spoils what is written."""
+
+    def __init__(self, log: Log, spoiling: Sequence[faults.Fault]) -> None:
+        self._log = log
+        self._faults = spoiling
+        self._partial = b""
+        self._lines = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what the job wrote."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        self._log.feed(b"".join(self._spoil(line + b"\n") for line in lines))
+
+    def flush(self) -> None:
+        """Hand on a last line without a line end."""
+        self._log.feed(self._partial)
+        self._partial = b""
+        self._log.flush()
+
+    def _spoil(self, line: bytes) -> bytes:
+        self._lines += 1
+        for fault in self._faults:
+            line = _spoiled(fault, line, self._lines)
+        return line
+
+
+def _spoiled(fault: faults.Fault, line: bytes, number: int) -> bytes:
+    match fault:
+        case faults.Noise(data=data, every=every, within=within) if number % every == 0:
+            at = len(line) // 2 if within else 0
+            return line[:at] + data + line[at:]
+        case faults.SplitLines(size=size):
+            pieces = [line[at : at + size] for at in range(0, len(line) - 1, size)]
+            return b"\n".join(pieces).removesuffix(b"\n") + b"\n"
+        case faults.RawLineEnds(every=every) if number % every == 0:
+            return _RAW_LINE_ENDS + line
+        case _:
+            return line
+
+
+WRITING = (faults.Noise, faults.SplitLines, faults.RawLineEnds)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One connection to a job's log.
+
+    Attributes:
+        batches: what would be sent without the fault in question.
+        job: whose log.
+        there: how many lines there were when the connection was made.
+    """
+
+    batches: Batches
+    job: Job
+    there: int
+
+
+def disturb(batches: Batches, job: Job, plan: Plan) -> Batches:
+    """Return what a reader of a job's log gets, given the faults that strike this connection."""
+    there = job.log.total - job.log.start
+    for fault in plan.strike(tuple(_READING), job.number, job.labels):
+        batches = _READING[type(fault)](fault, Reading(batches, job, there))
+    return batches
+
+
+async def _cut(fault: faults.CutLog, reading: Reading) -> Batches:
+    left = fault.lines
+    async for batch in reading.batches:
+        if len(batch) > left:
+            victim = batch[left]
+            raise CutError(b"".join(batch[:left]) + victim[: len(victim) // 2])
+        left -= len(batch)
+        yield batch
+
+
+async def _stall(fault: faults.StallLog, reading: Reading) -> Batches:
+    left = fault.lines
+    stalled = False
+    async for batch in reading.batches:
+        if stalled or len(batch) <= left:
+            left -= len(batch)
+            yield batch
+            continue
+        yield batch[:left]
+        stalled = True
+        await _sleep(fault.seconds)
+        yield batch[left:]
+    if not stalled:
+        await _sleep(fault.seconds)
+
+
+async def _late(fault: faults.LateLog, reading: Reading) -> Batches:
+    queue: asyncio.Queue[tuple[float, list[bytes] | None]] = asyncio.Queue()
+    clock = asyncio.get_running_loop().time
+    filling = asyncio.ensure_future(_fill(reading.batches, queue, lambda: clock() + fault.seconds))
+    try:
+        while True:
+            due, batch = await queue.get()
+            await asyncio.sleep(max(0.0, due - clock()))
+            if batch is None:
+                return
+            yield batch
+    finally:
+        filling.cancel()
+
+
+async def _fill(
+    batches: Batches,
+    queue: asyncio.Queue[tuple[float, list[bytes] | None]],
+    due: Callable[[], float],
+) -> None:
+    async for batch in batches:
+        queue.put_nowait((due(), batch))
+    queue.put_nowait((due(), None))
+
+
+async def _short_replay(fault: faults.ShortReplay, reading: Reading) -> Batches:
+    position = 0
+    async for batch in reading.batches:
+        numbered = enumerate(batch, position)
+        position += len(batch)
+        yield [event for at, event in numbered if at < fault.lines or at >= reading.there]
+
+
+async def _repeat(fault: faults.RepeatLines, reading: Reading) -> Batches:
+    position = 0
+    async for batch in reading.batches:
+        numbered = enumerate(batch, position + 1)
+        position += len(batch)
+        yield [
+            copy for at, event in numbered for copy in [event] * (2 if at % fault.every == 0 else 1)
+        ]
+
+
+async def _shuffle(fault: faults.ShuffleLines, reading: Reading) -> Batches:
+    dice = random.Random(fault.places)  # noqa: S311
+    async for batch in reading.batches:
+        keyed = [(at + dice.uniform(0, fault.places), event) for at, event in enumerate(batch)]
+        yield [event for _, event in sorted(keyed, key=lambda pair: pair[0])]
+
+
+async def _lose_head(fault: faults.LoseHead, reading: Reading) -> Batches:
+    skip = max(0, reading.there - fault.keep)
+    async for batch in reading.batches:
+        yield batch[skip:]
+        skip = max(0, skip - len(batch))
+
+
+async def _lose_tail(fault: faults.LoseTail, reading: Reading) -> Batches:
+    """Keep the last lines back: that they are the last is known only at the end."""
+    held: list[bytes] = []
+    async for batch in reading.batches:
+        held += batch
+        if len(held) > fault.lines:
+            yield held[: -fault.lines]
+            held = held[-fault.lines :]
+    if fault.seconds is not None and _seconds_since_end(reading.job) >= fault.seconds:
+        yield held
+
+
+async def _none(fault: faults.NoLog, reading: Reading) -> Batches:
+    if not fault.endless:
+        return
+    async for _batch in reading.batches:
+        pass
+    await _sleep(None)
+    yield []
+
+
+def _seconds_since_end(job: Job) -> float:
+    return asyncio.get_running_loop().time() - (job.log_ended or float("inf"))
+
+
+async def _sleep(seconds: float | None) -> None:
+    if seconds is None:
+        await asyncio.Event().wait()
+    else:
+        await asyncio.sleep(seconds)
+
+
+_READING: dict[type[faults.Fault], Callable[[Any, Reading], Batches]] = {
+    faults.CutLog: _cut,
+    faults.StallLog: _stall,
+    faults.LateLog: _late,
+    faults.ShortReplay: _short_replay,
+    faults.RepeatLines: _repeat,
+    faults.ShuffleLines: _shuffle,
+    faults.LoseHead: _lose_head,
+    faults.LoseTail: _lose_tail,
+    faults.NoLog: _none,
+}

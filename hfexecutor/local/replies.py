@@ -1,0 +1,127 @@
+"""Records of a hub as the JSON of its API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from .hardware import FLAVORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .identity import Identity
+    from .jobs import Job
+
+_EXPOSED_PORT_HOURLY = 0.01
+
+
+def stamp(time: datetime) -> str:
+    """Write a time as the Hub does: UTC, milliseconds, Z."""
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def now() -> str:
+    """Return the time as the Hub writes it."""
+    return stamp(datetime.now(UTC))
+
+
+def job(record: Job, owner: Identity) -> dict[str, Any]:
+    """Return a job as the API shows it: without the values of its secrets."""
+    spec = record.spec
+    found: dict[str, Any] = {
+        "type": "job",
+        "id": record.id,
+        "createdAt": stamp(record.created),
+        "startedAt": record.started and stamp(record.started),
+        "finishedAt": record.finished and stamp(record.finished),
+        "createdBy": {"id": owner.user_id, "name": owner.name},
+        "owner": owner.as_owner(),
+        "initiator": record.initiator,
+        "dockerImage": spec.image,
+        "spaceId": spec.space,
+        "command": list(spec.command) or None,
+        "arguments": list(spec.arguments),
+        "environment": dict(spec.environment),
+        "secrets": sorted(spec.secrets) or None,
+        "flavor": spec.flavor,
+        "arch": spec.arch,
+        "labels": dict(record.labels) or None,
+        "expose": _expose(record),
+        "timeout": spec.timeout,
+        "retry": spec.attempts - 1,
+        "resourceGroupId": spec.resource_group,
+        "volumes": [_volume(volume) for volume in spec.volumes] or None,
+        "durations": _durations(record),
+    }
+    shown = {key: value for key, value in found.items() if value is not None}
+    shown["status"] = _status(record)
+    return shown
+
+
+def _status(record: Job) -> dict[str, Any]:
+    status: dict[str, Any] = {"stage": record.shown_stage, "message": record.message}
+    if record.failures:
+        status["failureCount"] = record.failures
+    if record.cancel_reason:
+        status["cancelReason"] = record.cancel_reason
+    if record.urls and record.started:
+        status["exposeUrls"] = [record.urls[port] for port in record.ports if port in record.urls]
+    return status
+
+
+def _expose(record: Job) -> dict[str, Any] | None:
+    if not record.ports and not record.public_ports:
+        return None
+    return {"ports": list(record.ports), "portsPublic": list(record.public_ports)}
+
+
+def _volume(volume: Any) -> dict[str, Any]:
+    known = ("type", "source", "mountPath", "path", "revision", "readOnly")
+    return {key: volume[key] for key in known if key in volume}
+
+
+def _durations(record: Job) -> dict[str, int]:
+    end = record.finished or datetime.now(UTC)
+    found = {"totalSecs": round((end - record.created).total_seconds())}
+    if record.started:
+        waited = record.started - record.created
+        found["schedulingSecs"] = round(waited.total_seconds())
+        found["runningSecs"] = round((end - record.started).total_seconds())
+    return found
+
+
+def usage(records: Iterable[Job]) -> dict[str, Any]:
+    """Return what the jobs would have cost on the Hub, billed by the minute begun."""
+    details = [_bill(record) for record in records if record.started]
+    today = datetime.now(UTC)
+    begin = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (begin + timedelta(days=32)).replace(day=1)
+    return {
+        "hasAccess": True,
+        "usage": {
+            "periodStart": stamp(begin),
+            "periodEnd": stamp(end),
+            "usedMicroUsd": sum(bill["totalCostMicroUsd"] for bill in details),
+            "totalMinutes": sum(bill["totalMinutes"] for bill in details),
+            "jobDetails": details,
+        },
+    }
+
+
+def _bill(record: Job) -> dict[str, Any]:
+    assert record.started is not None
+    seconds = ((record.finished or datetime.now(UTC)) - record.started).total_seconds()
+    minutes = max(1, -int(-seconds // 60))
+    per_minute = FLAVORS[record.spec.flavor].micro_usd_per_minute
+    per_minute += round(_EXPOSED_PORT_HOURLY * 1e6 / 60) if record.ports else 0
+    bill = {
+        "jobId": record.id,
+        "hardwareFlavor": record.spec.flavor,
+        "startedAt": stamp(record.started),
+        "totalMinutes": minutes,
+        "totalCostMicroUsd": minutes * per_minute,
+    }
+    if record.finished:
+        bill["completedAt"] = stamp(record.finished)
+    return bill

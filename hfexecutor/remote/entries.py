@@ -1,0 +1,187 @@
+"""Entries: the unit of everything that is said between client and job, in both directions.
+
+A call, an outcome, an order, an acknowledgement is one entry; a large one travels as several
+parts. Bodies are entries one after the other; what carries and authenticates a body is in
+:mod:`frames`. Nothing here does I/O, and nothing but :class:`FrameError` comes out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import namedtuple
+
+TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import NamedTuple
+
+__all__ = [
+    "ACK",
+    "AGAIN",
+    "BYE",
+    "CALL",
+    "CONFIG",
+    "FETCH",
+    "FETCH_BYTES",
+    "FUNCTION",
+    "HELLO",
+    "INIT",
+    "KILL",
+    "LARGE",
+    "LEAVE",
+    "OUTCOME",
+    "READY",
+    "RECALL",
+    "REFUSED",
+    "SPEAKER",
+    "STATE",
+    "Assembler",
+    "Entry",
+    "FrameError",
+    "entry_size",
+    "pack",
+    "pack_ids",
+    "split",
+    "unpack",
+    "unpack_ids",
+]
+
+# Up, in log lines.
+HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE, READY, LARGE = range(1, 9)
+# Down, in the launch message and through the door.
+CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32, 42)
+
+# A LARGE outcome (its data: its size, as one number) is fetched through the door in parts of so
+# many bytes; FETCH has the part's number as its data. The log is no way for megabytes.
+FETCH_BYTES = 1 << 20
+
+_HEAD = struct.Struct("<BQIII")
+_unpack_head = _HEAD.unpack_from
+_pack_head = _HEAD.pack
+
+
+class FrameError(ValueError):
+    """What was received is not what a peer of ours sends."""
+
+
+if TYPE_CHECKING:
+
+    class Entry(NamedTuple):
+        """One thing said: what it is, which call (or function) it is about, and its data."""
+
+        kind: int
+        call: int
+        part: int
+        parts: int
+        data: bytes
+else:
+    Entry = namedtuple("Entry", ("kind", "call", "part", "parts", "data"))  # noqa: PYI024 - see above
+
+
+def pack(entries: Iterable[Entry]) -> bytes:
+    """Return the body that holds `entries`."""
+    pieces = []
+    for kind, call, part, parts, data in entries:
+        pieces.append(_pack_head(kind, call, part, parts, len(data)))
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def unpack(body: bytes | bytearray | memoryview) -> list[Entry]:
+    """Return the entries of `body`.
+
+    Raises:
+        FrameError: `body` is cut short, or has a part that cannot be.
+    """
+    view = memoryview(body)
+    entries = []
+    start, end, size = 0, len(view), _HEAD.size
+    while start < end:
+        if end - start < size:
+            raise FrameError("an entry's head is cut short")
+        kind, call, part, parts, length = _unpack_head(view, start)
+        start += size
+        if length > end - start:
+            raise FrameError("an entry's data is cut short")
+        if part >= parts:
+            raise FrameError(f"an entry has part {part} of {parts}")
+        entries.append(Entry(kind, call, part, parts, bytes(view[start : start + length])))
+        start += length
+    return entries
+
+
+def entry_size(entry: Entry) -> int:
+    """Return how many bytes of a body the entry takes."""
+    return _HEAD.size + len(entry.data)
+
+
+def split(entry: Entry, room: int) -> Iterator[Entry]:
+    """Yield `entry` in parts of at most `room` bytes each, heads included.
+
+    Where it is cut depends on nothing but its data and `room`: said again, its parts are the
+    same, whatever else travels with them.
+    """
+    step = room - _HEAD.size
+    data = entry.data
+    parts = -(-len(data) // step)
+    if parts <= 1:
+        yield entry
+        return
+    for part in range(parts):
+        yield Entry(entry.kind, entry.call, part, parts, data[part * step : (part + 1) * step])
+
+
+def pack_ids(ids: Iterable[int]) -> bytes:
+    """Return call ids as the data of an entry: little-endian u64, one after the other."""
+    ids = list(ids)
+    return struct.pack(f"<{len(ids)}Q", *ids)
+
+
+def unpack_ids(data: bytes) -> tuple[int, ...]:
+    """Return the call ids of an entry's data.
+
+    Raises:
+        FrameError: `data` is no list of call ids.
+    """
+    if len(data) % 8:
+        raise FrameError("a list of call ids is cut short")
+    return struct.unpack(f"<{len(data) // 8}Q", data)
+
+
+class Assembler:
+    """Put the parts of large entries together.
+
+    Parts may come in any order and any number of times; an entry that comes whole again is
+    returned again. Parts that contradict what is held are dropped. Memory is bounded: where more
+    than `max_bytes` or `max_open` entries wait for parts, those that began to wait first are
+    given up (and found again when they are said again).
+    """
+
+    def __init__(self, max_bytes: int = 256 << 20, max_open: int = 1024) -> None:
+        self._max_bytes = max_bytes
+        self._max_open = max_open
+        self._open: dict[tuple[int, int], tuple[int, dict[int, bytes]]] = {}
+        self.held = 0
+
+    def feed(self, entry: Entry) -> Entry | None:
+        """Take one part; return the whole entry if that was the last one missing."""
+        kind, call, part, parts, data = entry
+        if parts == 1:
+            return entry
+        expected, have = self._open.setdefault((kind, call), (parts, {}))
+        if expected != parts or part in have or not 0 <= part < parts:
+            return None
+        have[part] = data
+        self.held += len(data)
+        if len(have) < parts:
+            self._give_up()
+            return None
+        self._drop((kind, call))
+        return Entry(kind, call, 0, 1, b"".join(have[i] for i in range(parts)))
+
+    def _give_up(self) -> None:
+        while self._open and (self.held > self._max_bytes or len(self._open) > self._max_open):
+            self._drop(next(iter(self._open)))
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        self.held -= sum(map(len, self._open.pop(key)[1].values()))

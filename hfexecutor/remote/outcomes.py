@@ -1,0 +1,146 @@
+"""How a call ended: both ends of an outcome's bytes in one place, so that they cannot drift.
+
+The child (or, where there is none left, the supervisor) encodes, the client decodes. Decoding
+unpickles nothing; :meth:`Outcome.value` and :meth:`Outcome.exception` do, and are for bytes whose
+MAC was found right.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from .raised import OutcomeError, Raised, builtin_base, rebuild
+
+TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = [
+    "BAD_CALL",
+    "DIED",
+    "INITIALIZER",
+    "MISMATCH",
+    "RAISED",
+    "TIMEOUT",
+    "UNPICKLABLE",
+    "VALUE",
+    "Outcome",
+    "OutcomeError",
+    "Raised",
+    "builtin_base",
+    "decode",
+    "encode",
+    "encode_json",
+    "json_payload",
+    "rebuild",
+]
+
+VALUE = b"V"  # payload: the value's pickle
+RAISED = b"E"  # payload: Raised
+DIED = b"D"  # JSON: pid, exitcode, signal, during ("call", "initializer", "start"), asked (KILL)
+TIMEOUT = b"T"  # JSON: seconds
+UNPICKLABLE = b"U"  # JSON: type, repr, error, traceback of the result that cannot be pickled
+BAD_CALL = b"X"  # JSON: type, error, traceback of what happened when the call was unpickled
+MISMATCH = b"M"  # JSON: wanted, found (versions of Python)
+INITIALIZER = b"I"  # payload: Raised by the initializer
+
+_STATUSES = VALUE + RAISED + DIED + TIMEOUT + UNPICKLABLE + BAD_CALL + MISMATCH + INITIALIZER
+_HEAD = struct.Struct("<cdI")
+UNTERMINATED = 1 << 31  # in the count of printed lines: the last one has no newline
+
+
+def encode(status: bytes, duration: float, printed: int, payload: bytes | bytearray = b"") -> bytes:
+    """Return an outcome's bytes: the head, then the payload."""
+    return _HEAD.pack(status, duration, printed) + payload
+
+
+def encode_json(status: bytes, duration: float, printed: int, details: dict[str, Any]) -> bytes:
+    """Return the bytes of an outcome whose payload is JSON."""
+    return encode(status, duration, printed, json_payload(details))
+
+
+def json_payload(details: dict[str, Any]) -> bytes:
+    """Return the payload of an outcome that has details."""
+    import json  # noqa: PLC0415 - calls that end well do not pay for it
+
+    return json.dumps(details).encode()
+
+
+class Outcome:
+    """How a call ended.
+
+    Attributes:
+        status: one of the constants of this module.
+        duration: seconds that the call ran.
+        printed: how many plain lines of the log are its own.
+        unterminated: the last of them had no newline at its end.
+        payload: what belongs to the status.
+    """
+
+    __slots__ = ("duration", "payload", "printed", "status", "unterminated")
+
+    def __init__(
+        self,
+        status: bytes,
+        duration: float,
+        printed: int,
+        payload: bytes,
+        *,
+        unterminated: bool = False,
+    ) -> None:
+        self.status = status
+        self.duration = duration
+        self.printed = printed
+        self.unterminated = unterminated
+        self.payload = payload
+
+    def __repr__(self) -> str:
+        status, size = self.status.decode(), len(self.payload)
+        return f"<Outcome {status} in {self.duration:.3f} s, {self.printed} lines, {size} bytes>"
+
+    def value(self) -> Any:
+        """Unpickle and return the call's value (status V). Raises whatever unpickling raises."""
+        import pickle  # noqa: PLC0415 - the child has its own way
+
+        return pickle.loads(self.payload)
+
+    def details(self) -> dict[str, Any]:
+        """Return the JSON of the statuses D, T, U, X and M.
+
+        Raises:
+            OutcomeError: there is none.
+        """
+        import json  # noqa: PLC0415 - calls that end well do not pay for it
+
+        try:
+            details = json.loads(self.payload)
+        except ValueError as error:
+            raise OutcomeError(f"no details in outcome {self.status!r}") from error
+        if not isinstance(details, dict):
+            raise OutcomeError(f"no details in outcome {self.status!r}")
+        return details
+
+    def raised(self) -> Raised:
+        """Return what is told of the exception (statuses E and I).
+
+        Raises:
+            OutcomeError: this is no such outcome, or it is damaged.
+        """
+        return Raised.decode(self.payload)
+
+    def exception(self) -> BaseException | None:
+        """Unpickle and return the exception (statuses E and I), None if it cannot be rebuilt."""
+        return self.raised().exception()
+
+
+def decode(data: bytes) -> Outcome:
+    """Return the outcome that `data` holds, without unpickling anything.
+
+    Raises:
+        OutcomeError: it holds none.
+    """
+    if len(data) < _HEAD.size or data[:1] not in _STATUSES:
+        raise OutcomeError("these bytes are no outcome")
+    status, duration, printed = _HEAD.unpack_from(data)
+    lines, unterminated = printed & ~UNTERMINATED, bool(printed & UNTERMINATED)
+    return Outcome(status, duration, lines, data[_HEAD.size :], unterminated=unterminated)

@@ -1,0 +1,36 @@
+"""What a job says when its Python is not the client's: pickles must not be exchanged then."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import entries, frames, outcomes, plainjson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def refuse(launch: dict[str, bytearray], wanted: str) -> None:
+    """Answer every call of the launch message with the mismatch, and take leave."""
+    seal = frames.Seal(launch["key"])
+    _, body = frames.open_message(seal, launch["message"])
+    calls = [entry.call for entry in entries.unpack(body) if entry.kind == entries.CALL]
+    writer = frames.LineWriter(seal, os.urandom(4).hex())
+    found = list(sys.version_info[:3])
+    for line in writer.lines(_words(calls, [int(part) for part in wanted.split(".")], found)):
+        _write(line + b"\n")
+
+
+def _words(calls: list[int], wanted: list[int], found: list[int]) -> Iterator[entries.Entry]:
+    details = {"wanted": wanted, "found": found}
+    outcome = outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details)
+    for call in calls:
+        yield entries.Entry(entries.OUTCOME, call, 0, 1, outcome)
+    yield entries.Entry(entries.BYE, 0, 0, 1, plainjson.dumps({"why": "python", "calls": 0}))
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]

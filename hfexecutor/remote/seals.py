@@ -1,0 +1,112 @@
+"""The key of a launch, and the messages that are sealed with it."""
+
+from __future__ import annotations
+
+import struct
+
+from .entries import FrameError
+
+TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
+if TYPE_CHECKING:
+    from hmac import HMAC, compare_digest
+    from hmac import new as hmac_new
+
+    Buffer = bytes | bytearray | memoryview
+else:
+    try:  # the same as `hmac`, without the modules that it imports
+        from _hashlib import compare_digest, hmac_new
+    except ImportError:  # a Python without OpenSSL
+        from hmac import compare_digest
+        from hmac import new as hmac_new
+
+__all__ = [
+    "Seal",
+    "compare_digest",
+    "open_message",
+    "open_reply",
+    "seal_message",
+    "seal_reply",
+]
+
+_MAC_BYTES = 16
+_LENGTH = struct.Struct("<Q")
+_PREFIX = _MAC_BYTES + _LENGTH.size
+
+
+class Seal:
+    """The key of one launch, and the only place where it is kept.
+
+    Args:
+        key: the launch key. Hand over a bytearray and overwrite it afterwards where no copy may
+            stay behind in memory.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, key: bytes | bytearray) -> None:
+        self._state: HMAC | None = hmac_new(key, b"", "sha256")
+
+    def mac(self, *parts: Buffer) -> bytes:
+        """Return 16 bytes that only a holder of the key can compute from `parts`."""
+        if self._state is None:
+            raise FrameError("the key was wiped")
+        state = self._state.copy()
+        for part in parts:
+            state.update(_LENGTH.pack(len(part)))
+            state.update(part)
+        return state.digest()[:_MAC_BYTES]
+
+    def check(self, mac: Buffer, *parts: Buffer) -> bool:
+        """Say whether `mac` belongs to `parts`, in constant time."""
+        return compare_digest(bytes(mac), self.mac(*parts))
+
+    def wipe(self) -> None:
+        """Forget the key, in this process (OpenSSL overwrites its memory)."""
+        self._state = None
+
+    def __repr__(self) -> str:
+        return f"<Seal {'wiped' if self._state is None else 'of a launch'}>"
+
+
+def seal_message(seal: Seal, number: int, body: Buffer) -> bytes:
+    """Return a message to a worker: MAC, number, body."""
+    return _seal(seal, b"down", number, body)
+
+
+def open_message(seal: Seal, blob: Buffer) -> tuple[int, memoryview]:
+    """Return number and body of a message to a worker.
+
+    Raises:
+        FrameError: it does not come from the holder of the key.
+    """
+    return _open(seal, b"down", blob)
+
+
+def seal_reply(seal: Seal, number: int, body: Buffer) -> bytes:
+    """Return a worker's reply to message `number`."""
+    return _seal(seal, b"reply", number, body)
+
+
+def open_reply(seal: Seal, number: int, blob: Buffer) -> memoryview:
+    """Return the body of the reply to message `number`.
+
+    Raises:
+        FrameError: it does not come from the holder of the key, or answers another message.
+    """
+    found, body = _open(seal, b"reply", blob)
+    if found != number:
+        raise FrameError(f"a reply to message {found}, not {number}")
+    return body
+
+
+def _seal(seal: Seal, way: bytes, number: int, body: Buffer) -> bytes:
+    packed = _LENGTH.pack(number)
+    return b"".join((seal.mac(way, packed, body), packed, body))
+
+
+def _open(seal: Seal, way: bytes, blob: Buffer) -> tuple[int, memoryview]:
+    view = memoryview(blob)
+    mac, number, body = view[:_MAC_BYTES], view[_MAC_BYTES:_PREFIX], view[_PREFIX:]
+    if len(view) < _PREFIX or not seal.check(mac, way, number, body):
+        raise FrameError("a message that is not authentic")
+    return _LENGTH.unpack(number)[0], body

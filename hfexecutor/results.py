@@ -1,0 +1,168 @@
+"""From an outcome to what the future gets: the value, or an exception that says what happened.
+
+Only called with outcomes that came in authentic frames: this is where what a job sent is unpickled.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+from hfexecutor.errors import (
+    BrokenHubExecutor,
+    CallDiedError,
+    CallStoppedError,
+    CallTimeoutError,
+    PythonMismatchError,
+    RemoteCallError,
+    UnpicklableCallError,
+    UnpicklableResultError,
+)
+from hfexecutor.remote import outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfexecutor.remote.outcomes import Outcome
+
+__all__ = ["RemoteTraceback", "unwrap"]
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - no error of its own: the cause of a user's one
+    """Carries the text of a traceback in the job, as the ``__cause__`` of what was raised there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+def unwrap(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseException | None]:
+    """Return the value and None, or None and the exception of the future.
+
+    Args:
+        outcome: How the call ended.
+        where: Says which job it was in, for messages.
+    """
+    try:
+        if outcome.status == outcomes.VALUE:
+            return _value(outcome, where)
+        return None, _ERRORS[outcome.status](outcome, where())
+    except Exception as error:  # authentic, but of no version of ours: only this call ends with it
+        return None, UnpicklableResultError(f"the outcome from {where()} cannot be read: {error!r}")
+
+
+def _value(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseException | None]:
+    try:
+        return outcome.value(), None
+    except Exception as error:  # classes run their own code when they are unpickled
+        problem = UnpicklableResultError(
+            f"the result cannot be unpickled here ({type(error).__name__}: {error}). It came from "
+            f"{where()}; is a package missing on this side, or of another version?"
+        )
+        problem.__cause__ = error
+        return None, problem
+
+
+def _raised(outcome: Outcome, where: str) -> BaseException:
+    raised = outcome.raised()
+    error = raised.exception()
+    if error is None:
+        error = RemoteCallError(
+            f"{raised.type}: {raised.text} (the exception itself cannot be rebuilt here; {where})"
+        )
+    # Not by assignment: the exception may be a frozen dataclass.
+    BaseException.__setattr__(error, "__cause__", RemoteTraceback(raised.traceback))
+    return error
+
+
+def _initializer(outcome: Outcome, where: str) -> BaseException:
+    error = BrokenHubExecutor(f"the initializer failed, so no call can run; {where}")
+    error.__cause__ = _raised(outcome, where)
+    return error
+
+
+def _died(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    if details.get("asked"):
+        return CallStoppedError(f"the call was killed, as asked; {where}")
+    during = {"initializer": " in the initializer", "start": " while it started"}.get(
+        details.get("during", ""), ""
+    )
+    how = _how_it_died(details)
+    return CallDiedError(f"the process that ran the call {how}{during}; {where}")
+
+
+def _how_it_died(details: dict[str, Any]) -> str:
+    number = details.get("signal")
+    if number:
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        hints = {"SIGKILL": ", likely out of memory", "SIGSEGV": ", a crash in native code"}
+        return f"was killed by {name}{hints.get(name, '')}"
+    return f"ended with exit code {details.get('exitcode')} before the call did"
+
+
+def _timeout(outcome: Outcome, where: str) -> BaseException:
+    seconds = outcome.details().get("seconds", outcome.duration)
+    return CallTimeoutError(f"the call ran longer than call_timeout={seconds:g} s; {where}")
+
+
+def _unpicklable(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    kind = details.get("type")
+    hint = "; return list(...) of it instead" if kind in {"generator", "map", "filter"} else ""
+    error = UnpicklableResultError(
+        f"the call returned {details.get('repr')} ({kind}), which cannot be pickled: "
+        f"{details.get('error')}{hint}. It ran in {where}"
+    )
+    error.__cause__ = _remote(details)
+    return error
+
+
+def _bad_call(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    kind = details.get("type")
+    hint = ""
+    if kind in {"ModuleNotFoundError", "ImportError", "AttributeError"}:
+        hint = (
+            ". Modules that are installed only here are not there: name packages in "
+            "dependencies=[...], and for your own module call "
+            "cloudpickle.register_pickle_by_value(module)"
+        )
+    error = UnpicklableCallError(
+        f"the call cannot be unpickled in the job ({kind}: {details.get('error')}){hint}. {where}"
+    )
+    error.__cause__ = _remote(details)
+    return error
+
+
+def _mismatch(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    wanted, found = (
+        ".".join(str(part) for part in details.get(side) or ()) for side in ("wanted", "found")
+    )
+    return PythonMismatchError(
+        f"the image has Python {found}, but this script runs Python {wanted}, and pickles are not "
+        f"safe to exchange between them. Use an image with Python {wanted}; {where}"
+    )
+
+
+def _remote(details: dict[str, Any]) -> RemoteTraceback | None:
+    text = details.get("traceback")
+    return RemoteTraceback(text) if text else None
+
+
+_ERRORS: dict[bytes, Callable[[Outcome, str], BaseException]] = {
+    outcomes.RAISED: _raised,
+    outcomes.DIED: _died,
+    outcomes.TIMEOUT: _timeout,
+    outcomes.UNPICKLABLE: _unpicklable,
+    outcomes.BAD_CALL: _bad_call,
+    outcomes.MISMATCH: _mismatch,
+    outcomes.INITIALIZER: _initializer,
+}

@@ -1,0 +1,258 @@
+"""What people do wrong, or their code does: each ends as a clear error on the right future, the
+next call works, and no job is left running (the fixture asserts that)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from typing import Any
+
+import pytest
+
+import hfexecutor
+from hfexecutor import HubExecutor
+from hfexecutor.local import LocalHub
+
+
+class TwoArguments(Exception):
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+
+
+class WithLock(Exception):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def raises_two_arguments() -> None:
+    raise TwoArguments(7, "seven")
+
+
+def raises_with_lock() -> None:
+    raise WithLock("held")
+
+
+def returns_lock() -> Any:
+    return threading.Lock()
+
+
+def returns_generator() -> Any:
+    return (n for n in range(3))
+
+
+def exits() -> None:
+    os._exit(3)
+
+
+def crashes() -> None:
+    ctypes.string_at(0)
+
+
+def kills_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def calls_exit() -> None:
+    sys.exit(5)
+
+
+def closes_everything() -> int:
+    os.closerange(0, 3)
+    return 1
+
+
+def prints_without_newline() -> int:
+    for _ in range(4000):
+        print("x", end="", flush=True)
+    return 4000
+
+
+def key_error() -> None:
+    raise KeyError("missing")
+
+
+def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+CASES: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
+    "an unpicklable result": (returns_lock, hfexecutor.UnpicklableResultError, "lock"),
+    "a generator as result": (returns_generator, hfexecutor.UnpicklableResultError, "list"),
+    "an exception with two arguments": (raises_two_arguments, TwoArguments, "7: seven"),
+    "an unpicklable exception": (raises_with_lock, WithLock, "held"),
+    "a builtin exception": (key_error, KeyError, "missing"),
+    "os._exit": (exits, hfexecutor.CallDiedError, "exit code 3"),
+    "a segmentation fault": (crashes, hfexecutor.CallDiedError, "SIGSEGV"),
+    "a kill": (kills_itself, hfexecutor.CallDiedError, "SIGKILL, likely out of memory"),
+    "sys.exit": (calls_exit, SystemExit, "5"),
+    "KeyboardInterrupt in the call": (interrupts, KeyboardInterrupt, "^$"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_call_that_goes_wrong_ends_as_its_own_error(executor: HubExecutor, case: str) -> None:
+    call, error_type, text = CASES[case]
+    with pytest.raises(error_type, match=text) as caught:
+        executor.submit(call).result(30)
+    assert type(caught.value) is error_type
+    assert executor.submit(pow, 2, 3).result(30) == 8
+
+
+def test_an_exceptions_own_attributes_survive(executor: HubExecutor) -> None:
+    error = executor.submit(raises_two_arguments).exception(30)
+    assert isinstance(error, TwoArguments)
+    assert error.code == 7
+
+
+def test_the_remote_traceback_is_the_cause(executor: HubExecutor) -> None:
+    error = executor.submit(key_error).exception(30)
+    assert error is not None
+    assert 'raise KeyError("missing")' in str(error.__cause__) or "key_error" in str(
+        error.__cause__
+    )
+
+
+def test_a_call_that_closes_its_output_returns_its_result(executor: HubExecutor) -> None:
+    assert executor.submit(closes_everything).result(30) == 1
+    assert executor.submit(pow, 2, 3).result(30) == 8
+
+
+def test_four_thousand_prints_without_a_newline(executor: HubExecutor) -> None:
+    future = executor.submit(prints_without_newline)
+    assert future.result(30) == 4000
+    assert future.logs() == "x" * 4000
+
+
+@pytest.mark.parametrize("what", ["function", "argument", "keyword argument"])
+def test_what_cannot_be_pickled_is_named(executor: HubExecutor, hub: LocalHub, what: str) -> None:
+    lock = threading.Lock()
+    before = len(hub.jobs())
+    if what == "function":
+        future = executor.submit(lambda: lock)
+    elif what == "argument":
+        future = executor.submit(print, lock)
+    else:
+        future = executor.submit(print, sep=lock)
+    with pytest.raises(hfexecutor.UnpicklableCallError, match="lock"):
+        future.result(30)
+    assert isinstance(future.exception(), pickle.PicklingError)
+    assert len(hub.jobs()) == before, "no job is started for it"
+    assert executor.submit(pow, 2, 3).result(30) == 8
+
+
+def test_an_unknown_flavor_is_refused_before_a_job_exists(
+    make: Callable[..., HubExecutor], hub: LocalHub
+) -> None:
+    before = len(hub.jobs())
+    with make(flavor="cpu-gigantic") as executor:
+        with pytest.raises(hfexecutor.HubRequestError, match=r"'cpu-gigantic'.*cpu-basic"):
+            executor.submit(pow, 2, 3).result(30)
+    assert len(hub.jobs()) == before
+
+
+def test_a_bad_token_says_what_to_do(make: Callable[..., HubExecutor]) -> None:
+    with make(token="hf_wrong") as executor:
+        futures = [executor.submit(pow, 2, n) for n in range(3)]
+        for future in futures:
+            with pytest.raises(hfexecutor.AuthenticationError, match="hf auth login"):
+                future.result(30)
+            assert "hf_wrong" not in str(future.exception())
+
+
+def test_a_wrong_namespace_is_named(make: Callable[..., HubExecutor]) -> None:
+    with make(namespace="somebody-else") as executor:
+        with pytest.raises(hfexecutor.HubRequestError, match="somebody-else"):
+            executor.submit(pow, 2, 3).result(30)
+
+
+def test_no_token_names_the_embedded_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")
+    with pytest.raises(hfexecutor.AuthenticationError, match='endpoint="local"'):
+        HubExecutor(endpoint="https://huggingface.co")
+
+
+def test_a_hub_that_is_down_is_said_to_be(make: Callable[..., HubExecutor]) -> None:
+    with LocalHub() as gone:
+        endpoint, token = gone.endpoint, gone.token
+    with make(endpoint=endpoint, token=token, give_up_after=0.5) as executor:
+        with pytest.raises(hfexecutor.HubUnavailableError, match=r"127.0.0.1"):
+            executor.submit(pow, 2, 3).result(30)
+
+
+def test_a_hub_that_is_gone_half_way_fails_what_is_open(mode: str) -> None:
+    import time
+
+    hub = LocalHub().start()
+    with HubExecutor(
+        2,
+        endpoint=hub.endpoint,
+        token=hub.token,
+        give_up_after=1.0,
+        reuse_workers=mode == "warm",
+    ) as executor:
+        assert executor.submit(pow, 2, 3).result(30) == 8
+        future = executor.submit(time.sleep, 60)
+        while not future.running():
+            time.sleep(0.01)
+        hub.close()
+        # Whichever is seen first: that the job is gone, or that the hub is.
+        with pytest.raises((hfexecutor.HubError, hfexecutor.JobError)):
+            future.result(30)
+
+
+def test_another_python_in_the_image_is_an_error_of_the_call(
+    make: Callable[..., HubExecutor], hub: LocalHub
+) -> None:
+    other = "3.12" if sys.version_info[:2] != (3, 12) else "3.11"
+    with pytest.raises(ValueError, match=f"python='{other}' differs"):
+        make(python=other)
+
+
+def test_a_failing_initializer_breaks_the_executor(make: Callable[..., HubExecutor]) -> None:
+    with make(initializer=key_error) as executor:
+        with pytest.raises(hfexecutor.BrokenHubExecutor, match="initializer") as caught:
+            executor.submit(pow, 2, 3).result(30)
+        assert isinstance(caught.value, BrokenExecutor)
+        assert isinstance(caught.value.__cause__, KeyError)
+        with pytest.raises(hfexecutor.BrokenHubExecutor):
+            executor.submit(pow, 2, 3)
+
+
+def test_a_call_that_is_too_large_for_a_launch_says_so(make: Callable[..., HubExecutor]) -> None:
+    with make(reuse_workers=False) as executor:
+        with pytest.raises(hfexecutor.PayloadTooLargeError, match="reuse_workers=True"):
+            executor.submit(len, os.urandom(1_000_000)).result(30)
+        assert executor.submit(pow, 2, 3).result(30) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"max_workers": 0}, "max_workers must be greater than 0"),
+        ({"dependencies": "numpy"}, "list of requirements"),
+        ({"env": {"1A": "x"}}, "1A"),
+        ({"env": {"A_B": 1}}, "strings"),
+        ({"secrets": {"HFEXECUTOR_KEY": "x"}}, "HFEXECUTOR_"),
+        ({"labels": {"a b": "x"}}, "label"),
+        ({"timeout": "1d12h"}, "timeout"),
+        ({"idle_timeout": 0}, "idle_timeout"),
+        ({"slots_per_job": 0}, "slots_per_job"),
+        ({"call_timeout": -1}, "call_timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"initializer": 3}, "callable"),
+        ({"endpoint": "ftp://x"}, "endpoint"),
+    ],
+)
+def test_bad_options_are_named_at_once(
+    make: Callable[..., HubExecutor], options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=text):
+        make(**options)

@@ -1,0 +1,56 @@
+"""Values of many megabytes go through the door, both ways; the log is no way for them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+
+from hfexecutor import HubExecutor
+from hfexecutor.local import LocalHub
+from hfexecutor.local import faults as f
+
+MEGABYTE = 1 << 20
+
+
+def same(data: bytes) -> bytes:
+    return data
+
+
+def grow(n: int) -> bytes:
+    return hashlib.shake_128(str(n).encode()).digest(3 * MEGABYTE + n)
+
+
+def test_ten_megabytes_come_back_whole_and_stay_out_of_the_log(
+    warm: HubExecutor, hub: LocalHub
+) -> None:
+    data = os.urandom(10 * MEGABYTE)
+    warm.submit(same, b"").result(30)  # the door is known from then on
+    future = warm.submit(same, data)
+    assert future.result(60) == data
+    (job,) = (job for job in hub.jobs() if job.id == future.job_id)
+    assert job.lines < 50
+
+
+def test_more_than_a_worker_keeps_arrives_all_the_same(warm: HubExecutor) -> None:
+    futures = [warm.submit(grow, n) for n in range(40)]  # 120 MB
+    for n, future in enumerate(futures):
+        assert future.result(120) == grow(n)
+
+
+def test_large_values_survive_bad_doors_and_a_narrow_log(make: Callable[..., HubExecutor]) -> None:
+    bad = [
+        f.DoorFault(how="drop", probability=0.1),
+        f.DoorFault(how="deliver", probability=0.1),
+        f.DoorFault(how="refuse", probability=0.1),
+    ]
+    with LocalHub(log_window=30, faults=bad, seed=3) as hub:
+        with make(endpoint=hub.endpoint, token=hub.token) as executor:
+            for n, value in enumerate(executor.map(grow, range(8))):
+                assert value == grow(n)
+        assert hub.running == 0
+
+
+def test_the_first_large_value_does_not_wait_for_a_door(make: Callable[..., HubExecutor]) -> None:
+    with make(reuse_workers=False) as executor:
+        assert executor.submit(grow, 1).result(60) == grow(1)

@@ -1,0 +1,113 @@
+"""The table's machinery: run calls on a hub that misbehaves, and look at everything afterwards."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from hfexecutor import HubExecutor, HubFuture
+from hfexecutor.local import LocalHub, Timings
+
+DEADLINE = 20.0  # seconds for all calls of a row; none comes near it
+
+
+def work(path: str, n: int, seconds: float = 0.0) -> int:
+    """Sign that the call was executed, print a line, and return the square."""
+    with open(path, "a") as file:  # noqa: PTH123 - runs in a job
+        file.write(f"{n}\n")
+    print(f"line of call {n}")
+    time.sleep(seconds)
+    return n * n
+
+
+def die(path: str, n: int, seconds: float = 0.0) -> None:
+    """Sign, and kill the whole job: the supervisor, too."""
+    import signal
+
+    work(path, n, seconds)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+@dataclass
+class Run:
+    """What a row did."""
+
+    futures: list[HubFuture[Any]]
+    executed: Counter[int]
+    hub: LocalHub
+    stats: Any = None
+    seconds: float = 0.0
+    left: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_value(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Send the functions of this module and the test's along: jobs have no such files."""
+    modules = [sys.modules[__name__], request.module]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    yield
+    for module in modules:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Run]:
+    """Run calls under faults; when it returns the executor is shut down."""
+
+    def run(
+        faults: list[Any],
+        *,
+        warm: bool = True,
+        calls: int = 6,
+        seconds: float = 0.0,
+        call: Callable[..., Any] = work,
+        timings: Timings | None = None,
+        log_window: int | None = None,
+        seed: int = 0,
+        max_workers: int = 2,
+        give_up_after: float = 20.0,
+        **options: Any,
+    ) -> Run:
+        path = tmp_path / "executed"
+        with LocalHub(timings=timings, faults=faults, seed=seed, log_window=log_window) as hub:
+            begun = time.monotonic()
+            with HubExecutor(
+                max_workers,
+                endpoint=hub.endpoint,
+                token=hub.token,
+                namespace=hub.namespace,
+                reuse_workers=warm,
+                give_up_after=give_up_after,
+                **options,
+            ) as executor:
+                futures = [executor.submit(call, str(path), n, seconds) for n in range(calls)]
+                wait(futures, DEADLINE)
+                took = time.monotonic() - begun
+                stats = executor.stats()
+            signed = path.read_text().split() if path.exists() else []
+            result = Run(futures, Counter(map(int, signed)), hub, stats, took)
+            result.left = [job.id for job in hub.jobs() if job.stage in {"RUNNING", "SCHEDULING"}]
+        return result
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Any:
+    """After every row: no thread of a pool."""
+    yield
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name == "hfexecutor-pool"]

@@ -1,0 +1,259 @@
+"""(fault, calls) -> (outcome of each future, jobs left = 0, threads left = 0, executions).
+
+Each row is one way in which a Hub, or a job, misbehaves. The calls of a row that says nothing else
+all return their value; whatever happens, no job is left running, no thread is left, and no call is
+executed more often than allowed: once, plus once for each worker lost with it, at most
+`max_retries` times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+import hfexecutor
+from hfexecutor.local import Timings
+from hfexecutor.local import faults as f
+
+from .conftest import DEADLINE, Run
+
+POST = "POST /api/jobs/{namespace}"
+LIST = "GET /api/jobs/{namespace}"
+LOGS = "GET /api/jobs/{namespace}/{jobId}/logs"
+CANCEL = "POST /api/jobs/{namespace}/{jobId}/cancel"
+HARDWARE = "GET /api/jobs/hardware"
+
+WARM, COLD = "warm", "cold"
+
+
+@dataclass
+class Row:
+    """One row; `error` is what every future ends with, None for its value."""
+
+    faults: list[Any]
+    error: type[BaseException] | None = None
+    text: str = ""
+    modes: tuple[str, ...] = (WARM, COLD)
+    executed: int = 1  # at most, each call
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def values(*faults: Any, modes: tuple[str, ...] = (WARM, COLD), **options: Any) -> Row:
+    """Return a row in which every call returns its value and is executed once."""
+    return Row(list(faults), modes=modes, options=options)
+
+
+def lost(
+    *faults: Any, executed: int = 3, modes: tuple[str, ...] = (WARM, COLD), **options: Any
+) -> Row:
+    """Return a row in which workers are lost, and calls run again."""
+    return Row(list(faults), executed=executed, modes=modes, options=options)
+
+
+def fails(error: type[BaseException], text: str, *faults: Any, **options: Any) -> Row:
+    """Return a row in which every call ends with an error."""
+    return Row(list(faults), error, text, options=options)
+
+
+TABLE: dict[str, Row] = {
+    # --- requests
+    "a launch is refused with 503 once": values(f.Refuse(503, route=POST, nth=1)),
+    "a launch is answered with 500 although the job was created": values(
+        f.Refuse(500, route=POST, nth=1, after=True)
+    ),
+    "a launch's connection is reset before it is carried out": values(f.Reset(route=POST, nth=1)),
+    "a launch's connection is reset after it was carried out": values(
+        f.Reset(route=POST, nth=1, after=True)
+    ),
+    "a launch is answered with a page of HTML": values(f.Garble(route=POST, nth=1, after=True)),
+    "a page of HTML answers a launch in place of the hub": values(f.Garble(route=POST, nth=1)),
+    "a launch's job is over before it is found": values(
+        f.Refuse(500, route=POST, nth=1, after=True),
+        f.Slow(route=LIST, seconds=0.8, nth=1),
+        f.Slow(route=LIST, seconds=0.4),
+    ),
+    "a launch is limited": values(f.Refuse(429, route=POST, times=2, retry_in=1)),
+    "everything is limited now and then": values(f.Refuse(429, probability=0.2, retry_in=1)),
+    "lists fail": values(f.Refuse(502, route=LIST, times=4)),
+    "a page of HTML comes in place of a list": values(f.Garble(route=LIST, times=2)),
+    "lists hang": values(f.Hang(route=LIST, nth=1)),
+    "the hardware list fails": values(f.Refuse(504, route=HARDWARE, times=2)),
+    "opening the log fails": values(f.Refuse(500, route=LOGS, times=2)),
+    "opening the log is reset": values(f.Reset(route=LOGS, times=2)),
+    "a page of HTML comes in place of a cancelled job": values(f.Garble(route=CANCEL, times=2)),
+    "cancelling fails at first": values(f.Refuse(503, route=CANCEL, times=2)),
+    "every fifth request fails": values(f.Refuse(503, probability=0.2), give_up_after=60.0),
+    "every request is slow": values(f.Slow(seconds=0.15)),
+    "the hub restarts while calls run": values(f.Restart(route=LIST, nth=2, down=0.3), seconds=0.3),
+    # --- lists
+    "lists lag": values(f.StaleList(seconds=0.7)),
+    "lists miss jobs": values(f.MissJob(probability=0.5)),
+    "lists have one job a page": values(f.SmallPages(size=1)),
+    "lists leave the environment out": values(f.BareList()),
+    # --- logs, when read
+    "the log is cut in the middle of a line, again and again": values(
+        f.CutLog(lines=1, times=2), f.CutLog(lines=3, times=3)
+    ),
+    "the log is late": values(f.LateLog(seconds=0.4)),
+    "the log's lines come twice": values(f.RepeatLines()),
+    "the log's lines are shuffled": values(f.ShuffleLines(places=3)),
+    "the log replays less than before": values(
+        f.CutLog(lines=4, times=1), f.ShortReplay(lines=2, times=1)
+    ),
+    "the log's tail is missing for a while": values(f.LoseTail(lines=2, seconds=0.8)),
+    "the log has nothing at first": values(f.NoLog(times=2)),
+    "the log goes on for ever, once": values(f.NoLog(endless=True, times=1)),
+    "the log stalls before its first line, for good": values(f.StallLog(lines=0, times=2)),
+    # --- logs, when written
+    "others write into the log between lines": values(f.Noise(every=1)),
+    "the log has raw line separators of Unicode": values(f.RawLineEnds(every=1)),
+    "lines are split at 16 KiB": values(f.SplitLines(size=16 * 1024)),
+    # --- jobs
+    "a job is stuck before it runs for a while": values(f.Stuck(seconds=0.5, nth=1)),
+    "a job has a stage that nobody knows": values(f.OddStage(after=0.0)),
+    "the hub is as slow as the real one to say that a job is over": values(
+        timings=Timings(stage_lag=0.5)
+    ),
+    "a job is killed": lost(f.KillJob(after=0.3, job=0), seconds=0.2),
+    "a job runs out of memory": lost(f.EndJob.oom(after=0.3, job=0), seconds=0.2),
+    "a job times out": lost(f.EndJob.timeout(after=0.3, job=0), seconds=0.2),
+    "a job is deleted": lost(f.EndJob.deleted(after=0.3, job=0), seconds=0.2),
+    "a job is cancelled by somebody": lost(f.EndJob.canceled(after=0.3, job=0), seconds=0.2),
+    # --- doors
+    "a door refuses now and then": values(
+        f.DoorFault(how="refuse", probability=0.5, times=6), modes=(WARM,)
+    ),
+    "a door drops what it has read": values(
+        f.DoorFault(how="drop", probability=0.5, times=6), modes=(WARM,)
+    ),
+    "a door delivers, and drops the answer": values(
+        f.DoorFault(how="deliver", probability=0.5, times=6), modes=(WARM,)
+    ),
+    # --- what cannot be made good
+    "the token is refused": fails(
+        hfexecutor.AuthenticationError, "hf auth login", f.Refuse(401, route=HARDWARE)
+    ),
+    "there are no credits": fails(
+        hfexecutor.AuthenticationError, "credit|billing", f.Refuse(402, route=POST)
+    ),
+    "the token has no rights": fails(
+        hfexecutor.AuthenticationError, "job", f.Refuse(403, route=POST)
+    ),
+    "the namespace is not known": fails(
+        hfexecutor.HubRequestError, "namespace", f.Refuse(404, route=POST)
+    ),
+    "credits run out while it waits": fails(
+        hfexecutor.JobFailedError, "NO_CREDITS", f.EndJob.no_credits(after=0.0)
+    ),
+    "the hub answers nothing but errors": fails(
+        hfexecutor.HubUnavailableError, "503", f.Refuse(503), give_up_after=1.0
+    ),
+}
+
+CASES = [
+    pytest.param(row, mode, id=f"{name} ({mode})")
+    for name, row in TABLE.items()
+    for mode in row.modes
+]
+
+
+@pytest.mark.parametrize(("row", "mode"), CASES)
+def test_row(run: Callable[..., Run], row: Row, mode: str) -> None:
+    result = run(row.faults, warm=mode == WARM, **row.options)
+    assert result.seconds < DEADLINE
+    for n, future in enumerate(result.futures):
+        assert future.done(), f"call {n} hangs"
+        if row.error is None:
+            assert future.result() == n * n
+        else:
+            error = future.exception()
+            assert isinstance(error, row.error), repr(error)
+            assert re.search(row.text, str(error)), str(error)
+    assert result.left == []
+    assert all(count <= row.executed for count in result.executed.values()), result.executed
+
+
+# --- rows whose futures end differently ---
+
+
+@pytest.mark.parametrize("mode", [WARM, COLD])
+def test_without_retries_a_lost_call_fails_and_no_call_runs_twice(
+    run: Callable[..., Run], mode: str
+) -> None:
+    result = run(
+        [f.KillJob(after=1.0, job=0)],  # it has begun by then, on a busy machine too
+        warm=mode == WARM,
+        seconds=1.2,
+        calls=3,
+        max_workers=1,
+        max_retries=0,
+    )
+    assert all(future.done() for future in result.futures)
+    failed = [future for future in result.futures if future.exception() is not None]
+    assert failed
+    for future in failed:
+        assert isinstance(future.exception(), hfexecutor.JobLostError)
+        assert future.job_id in str(future.exception())
+    assert max(result.executed.values()) == 1
+    assert result.left == []
+
+
+@pytest.mark.parametrize("mode", [WARM, COLD])
+def test_a_call_that_kills_its_worker_fails_alone(run: Callable[..., Run], mode: str) -> None:
+    result = run([], warm=mode == WARM, call=die_once_in_three, calls=6, max_retries=1)
+    for n, future in enumerate(result.futures):
+        if n % 3 == 1:
+            error = future.exception()  # lost, or failed where its HELLO was never heard
+            assert isinstance(error, hfexecutor.JobError), repr(error)
+            assert "http" in str(error)
+        else:
+            assert future.result() == n * n
+    assert max(result.executed.values()) <= 2
+    assert result.left == []
+
+
+def die_once_in_three(path: str, n: int, seconds: float) -> int:
+    import os
+    import signal
+    import time
+
+    with open(path, "a") as file:  # noqa: PTH123 - runs in a job
+        file.write(f"{n}\n")
+    if n % 3 == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return n * n
+
+
+def test_a_log_window_loses_nothing(run: Callable[..., Run]) -> None:
+    result = run([], log_window=20, calls=300)
+    assert [future.result() for future in result.futures] == [n * n for n in range(300)]
+
+
+def test_faults_of_many_kinds_together(run: Callable[..., Run]) -> None:
+    mixed = [
+        f.Refuse(503, probability=0.05),
+        f.Refuse(500, route=POST, after=True, probability=0.2),
+        f.Reset(probability=0.03),
+        f.CutLog(lines=5, probability=0.3),
+        f.RepeatLines(every=3, probability=0.3),
+        f.StaleList(seconds=0.3, probability=0.3),
+        f.DoorFault(how="deliver", probability=0.05),
+        f.DoorFault(how="drop", probability=0.05),
+    ]
+    result = run(mixed, calls=200, max_workers=4, seed=11)
+    assert [future.result() for future in result.futures] == [n * n for n in range(200)]
+    assert max(result.executed.values()) == 1
+    assert result.left == []
+
+
+def test_a_call_of_a_job_that_was_never_heard_counts_as_run_again(run: Callable[..., Run]) -> None:
+    result = run([f.NoLog(job=1), f.KillJob(job=1, after=0.6)], warm=True, seconds=0.4)
+    assert [future.result() for future in result.futures] == [n * n for n in range(6)]
+    again = sum(result.executed.values()) - len(result.executed)
+    assert result.stats.retried >= max(again, 1)
+    assert result.left == []

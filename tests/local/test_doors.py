@@ -1,0 +1,189 @@
+"""Exposed ports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+
+import httpx
+import pytest
+
+from hfexecutor.local import Timings
+
+SERVER = """
+import sys, http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        seen = self.headers.get("Authorization", "-").encode()
+        body = body if self.path == "/echo" else b"%s %s %d" % (self.path.encode(), seen, len(body))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"3\\r\\nabc\\r\\n0\\r\\n\\r\\n")
+    def log_message(self, *args): pass
+class Server(http.server.ThreadingHTTPServer):
+    def get_request(self):
+        connection, address = super().get_request()
+        connection.setsockopt(6, 1, 1)
+        return connection, address
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+def post(token):
+    """Return a request of two bytes, with the token if there is one."""
+    line = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"POST /n HTTP/1.1\r\nHost: localhost\r\n{line}Content-Length: 2\r\n\r\nab".encode()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(raw, **expose):
+    port = free_port()
+    spec = {key: [port] for key, wanted in expose.items() if wanted} | {"ports": [port]}
+    job = raw.run("python", "-c", SERVER, str(port), expose=spec)
+    assert next(raw.lines(job)) == "ready"
+    (url,) = raw.inspect(job)["status"]["exposeUrls"]
+    with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=20) as door:
+        yield job, door
+    raw.cancel(job)
+
+
+@pytest.fixture
+def auth(hub):
+    return {"Authorization": f"Bearer {hub.token}"}
+
+
+def test_requests_are_relayed(raw, hub, auth):
+    before = hub.requests["POST door"]
+    with served(raw) as (_, door):
+        for _ in range(3):
+            reply = door.post("/path?q=1", content=b"12345", headers=auth)
+            assert reply.text == "/path?q=1 - 5"
+        assert door.get("/", headers=auth).text == "abc"
+    assert hub.requests["POST door"] - before == 3
+    assert hub.requests["GET door"] >= 1
+
+
+def test_a_token_is_needed(raw, auth):
+    with served(raw) as (_, door):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
+            assert door.post("/", content=b"x", headers=headers).status_code == 401
+        assert door.post("/", content=b"x", headers=auth).status_code == 200
+
+
+def test_a_public_port_needs_none(raw):
+    with served(raw, portsPublic=True) as (_, door):
+        assert door.post("/", content=b"x").status_code == 200
+
+
+def test_big_bodies_both_ways(raw, auth):
+    body = os.urandom(1 << 20) * 16
+    with served(raw) as (_, door):
+        for _ in range(2):
+            assert door.post("/echo", content=body, headers=auth).content == body
+
+
+def test_pipelined_and_chopped_requests(raw, hub):
+    with served(raw) as (_, door):
+        data = post(hub.token) * 3
+        with socket.create_connection((door.base_url.host, door.base_url.port)) as connection:
+            for at in range(0, len(data), 17):
+                connection.sendall(data[at : at + 17])
+            seen = b""
+            while seen.count(b"/n - 2") < 3:
+                seen += connection.recv(65536)
+
+
+def test_each_request_on_a_connection_needs_the_token(raw, hub):
+    with served(raw) as (_, door):
+        good, bad = post(hub.token), post(None)
+        with socket.create_connection((door.base_url.host, door.base_url.port)) as connection:
+            connection.sendall(good + bad + good)
+            seen = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert b"401 Unauthorized" in seen
+        assert seen.count(b"HTTP/1.1") <= 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"403"),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * 40_000, b"431"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+    ],
+)
+def test_bad_heads(raw, request_, status):
+    with (
+        served(raw) as (_, door),
+        socket.create_connection((door.base_url.host, door.base_url.port)) as connection,
+    ):
+        connection.sendall(request_)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
+def test_nobody_listens(raw, auth):
+    job = raw.run("sleep", "60", expose={"ports": [free_port()]})
+    (url,) = raw.wait(job, "RUNNING")["status"]["exposeUrls"]
+    assert (
+        httpx.post(url, content=b"x", headers=auth, trust_env=False, verify=False).status_code
+        == 502
+    )
+    raw.cancel(job)
+    assert (
+        httpx.post(url, content=b"x", headers=auth, trust_env=False, verify=False).status_code
+        == 503
+    )
+
+
+def test_the_end_of_the_job_ends_its_connections(raw, auth):
+    with served(raw) as (job, door):
+        assert door.get("/", headers=auth).text == "abc"
+        raw.cancel(job)
+        assert door.get("/", headers=auth).status_code == 503
+
+
+def test_a_port_can_be_taken_back(raw, auth):
+    with served(raw) as (job, door):
+        raw("PUT", f"{raw.jobs}/{job}/expose", json={"ports": []})
+        with pytest.raises(httpx.ConnectError):
+            door.get("/", headers=auth)
+        assert "exposeUrls" not in raw.inspect(job)["status"]
+
+
+def test_the_round_trip_takes_as_long_as_on_the_real_hub(make):
+    hub, raw = make(timings=Timings(door=0.1))
+    with served(raw) as (_, door):
+        headers = {"Authorization": f"Bearer {hub.token}"}
+        for _ in range(2):
+            began = time.monotonic()
+            door.post("/", content=b"x", headers=headers)
+            assert time.monotonic() - began >= 0.1
+
+
+def test_the_rate_of_a_connection(make):
+    hub, raw = make(timings=Timings(door_rate=10 << 20))
+    with served(raw) as (_, door):
+        began = time.monotonic()
+        body = b"x" * (2 << 20)
+        headers = {"Authorization": f"Bearer {hub.token}"}
+        assert door.post("/echo", content=body, headers=headers).content == body
+        assert time.monotonic() - began >= 0.2

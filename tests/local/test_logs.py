@@ -1,0 +1,173 @@
+"""The log of a job: bytes in, events out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hfexecutor.local import Timings
+from hfexecutor.local.logs import PIECE_BYTES, Log
+
+STAMP = "2026-05-12T14:58:23.645Z"
+
+
+def texts(log, position=0):
+    events = log.after(position)[0]
+    assert all(event.startswith(b"data: {") and event.endswith(b"}\n\n") for event in events)
+    parsed = [json.loads(event[6:]) for event in events]
+    assert all(set(event) == {"data", "timestamp"} for event in parsed)
+    return [event["data"] for event in parsed]
+
+
+@pytest.fixture
+def log():
+    return Log(lambda: STAMP)
+
+
+def test_the_form_of_an_event(log):
+    log.feed(b"<line>\n")
+    assert log.after(0)[0] == [b'data: {"data": "<line>", "timestamp": "%s"}\n\n' % STAMP.encode()]
+
+
+@pytest.mark.parametrize(
+    ("written", "lines"),
+    [
+        (b"a\nb\n", ["a", "b"]),
+        (b"a\r\nb\rc\n", ["a\r", "b\rc"]),
+        (b"\n\n", ["", ""]),
+        (b'say "hi" \\o/\t\0\x1b\n', ['say "hi" \\o/\t\0\x1b']),
+        ("grüße 🤗\n".encode(), ["grüße 🤗"]),
+        (b"\xff\xfe\n", ["\ufffd\ufffd"]),
+        ("a\u2028b\u2029c\x85d\n".encode(), ["a\u2028b\u2029c\x85d"]),
+        (b"x\n" * 3, ["x"] * 3),
+        (b"no end", []),
+    ],
+)
+def test_lines_survive_as_they_are(log, written, lines):
+    log.feed(written)
+    assert texts(log) == lines
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_chunks_do_not_matter(log, size):
+    data = "eins\nzwei \u20ac\n\ndrei\nrest".encode()
+    for at in range(0, len(data), size):
+        log.feed(data[at : at + size])
+    log.end()
+    assert texts(log) == ["eins", "zwei \u20ac", "", "drei", "rest"]
+
+
+def test_line_ends_beyond_ascii_are_escaped(log):
+    log.feed("a\u2028\x85\n".encode())
+    assert log.after(0)[0][0].isascii()
+    assert b"\\u2028\\u0085" in log.after(0)[0][0]
+
+
+def test_long_lines_come_in_pieces(log):
+    log.feed(b"x" * (2 * PIECE_BYTES + 5) + b"\n")
+    assert list(map(len, texts(log))) == [PIECE_BYTES, PIECE_BYTES, 5]
+
+
+def test_an_endless_line_comes_in_pieces_while_it_is_written(log):
+    for _ in range(10):
+        log.feed(b"x" * 4000)
+    assert list(map(len, texts(log))) == [PIECE_BYTES, PIECE_BYTES]
+    log.end()
+    assert sum(map(len, texts(log))) == 40_000
+
+
+def test_a_window(log):
+    log = Log(lambda: STAMP, window=3)
+    log.feed(b"".join(b"%d\n" % n for n in range(10)))
+    assert texts(log) == ["7", "8", "9"]
+    assert (log.start, log.total) == (7, 10)
+    assert texts(log, 9) == ["9"]
+    assert log.after(10) == ([], 10)
+    assert log.after(8)[1] == 10
+
+
+def test_listeners_hear_of_each_change(log):
+    heard = []
+    stop = log.listen(lambda: heard.append(log.total))
+    log.feed(b"a\nb\n")
+    log.feed(b"c")
+    log.end()
+    stop()
+    log.say("later")
+    assert heard == [2, 3, 3]
+
+
+# ---------------------------------------------------------------------------- over HTTP
+
+
+def test_the_first_event(raw):
+    job = raw.run("true")
+    first = next(raw.events(job))
+    assert first["data"].startswith("===== Job started at 20")
+    assert first["data"].endswith(" =====")
+    assert len(first["timestamp"]) == len(STAMP)
+    raw.wait(job)
+
+
+def test_every_connection_replays_from_the_start(raw):
+    job = raw.run("sh", "-c", "echo 1; echo 2 >&2; echo 3")
+    assert raw.log(job) == ["1", "2", "3"]
+    assert raw.log(job) == ["1", "2", "3"]
+    raw.wait(job)
+
+
+def test_tail(raw):
+    job = raw.run("seq", "10")
+    raw.wait(job)
+    assert raw.log(job, tail=3) == ["8", "9", "10"]
+    assert raw.log(job, tail=0) == []
+    assert len(list(raw.events(job, tail=100))) == 11
+
+
+def test_lines_come_while_the_job_runs(raw, tmp_path):
+    fifo = tmp_path / "fifo"
+    job = raw.run("sh", "-c", f"mkfifo {fifo}; echo before; cat {fifo}; echo after")
+    lines = raw.lines(job)
+    assert next(lines) == "before"
+    with raw.stream(f"{raw.jobs}/{job}/logs", tail=0) as follower:
+        fifo.write_text("through\n")
+        assert list(lines) == ["through", "after"]
+        assert follower.read().count(b"data: ") == 2
+    raw.wait(job)
+
+
+def test_a_window_over_http(make):
+    _, raw = make(log_window=5)
+    job = raw.run("seq", "100")
+    raw.wait(job)
+    assert raw.log(job) == ["96", "97", "98", "99", "100"]
+
+
+def test_comments_in_silences(make):
+    _, raw = make(timings=Timings(keep_alive=0.05))
+    job = raw.run("sleep", "60")
+    with raw.stream(f"{raw.jobs}/{job}/logs") as reply:
+        seen = b""
+        for chunk in reply.iter_bytes():
+            seen += chunk
+            if seen.count(b": keep-alive\n\n") == 2:
+                break
+    raw.cancel(job)
+
+
+def test_a_burst_of_ten_megabytes(raw):
+    code = "import sys; sys.stdout.write(('x' * 8191 + '\\n') * 1250)"
+    job = raw.python(code)
+    lines = raw.log(job)
+    assert len(lines) == 1250
+    assert set(map(len, lines)) == {8191}
+    raw.wait(job)
+
+
+def test_followers_that_leave_are_forgotten(raw, hub):
+    job = raw.run("sleep", "60")
+    for _ in range(3):
+        with raw.stream(f"{raw.jobs}/{job}/logs") as reply:
+            next(reply.iter_bytes())
+    raw.cancel(job)

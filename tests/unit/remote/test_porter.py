@@ -1,0 +1,135 @@
+"""The door's connections: who takes too long is shown out, and nobody is kept out."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from hfexecutor.remote.door import MAX_BODY
+from hfexecutor.remote.loop import Loop
+from hfexecutor.remote.porter import Porter
+
+
+class House:
+    """A porter with a clock of its own."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.loop = Loop(clock=lambda: self.now)
+        self.bodies = []
+        self.porter = Porter(("127.0.0.1", 0), self.loop, self.answer)
+
+    def answer(self, body):
+        self.bodies.append(bytes(body))
+        return 200, b"reply"
+
+    def connect(self):
+        client = socket.create_connection(("127.0.0.1", self.porter.port), timeout=5)
+        self.turn()
+        return client
+
+    def turn(self, seconds=0.0):
+        """Let the loop do what there is to do, after so much time."""
+        self.now += seconds
+        done = []
+        limit = time.monotonic() + 0.5
+        while time.monotonic() < limit and not done:
+            self.loop.at(self.now, lambda: done.append(True))
+            self.loop.step()
+
+
+@pytest.fixture
+def house():
+    house = House()
+    yield house
+    house.porter.close()
+
+
+def is_shown_out(client):
+    client.settimeout(0.05)
+    try:
+        return client.recv(100) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_who_says_nothing_is_shown_out(house):
+    with house.connect() as client:
+        house.turn(4)
+        assert not is_shown_out(client)
+        house.turn(7)
+        assert is_shown_out(client)
+
+
+def test_who_dawdles_over_a_request_is_shown_out(house):
+    with house.connect() as client:
+        for byte in b"POST / HTTP/1.1\r\nX":
+            if is_shown_out(client):
+                break
+            client.sendall(bytes([byte]))
+            house.turn(1)
+        assert 10 <= house.now <= 16
+
+
+def test_a_large_body_has_more_time(house):
+    with house.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % MAX_BODY)
+        house.turn()
+        house.turn(60)
+        assert not is_shown_out(client)
+        house.turn(300)
+        assert is_shown_out(client)
+
+
+def test_a_connection_that_was_used_may_rest(house):
+    with house.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
+        house.turn()
+        assert client.recv(1000).endswith(b"\r\n\r\nreply")
+        house.turn(600)
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nho")
+        house.turn()
+        assert client.recv(1000).endswith(b"\r\n\r\nreply")
+        assert house.bodies == [b"hi", b"ho"]
+        house.turn(1000)
+        assert is_shown_out(client)
+
+
+def test_the_longest_silent_one_makes_place(house):
+    clients = [house.connect() for _ in range(16)]
+    clients[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+    house.turn()
+    assert clients[0].recv(1000)
+    clients.append(house.connect())
+    assert not is_shown_out(clients[0])
+    assert is_shown_out(clients[1])
+    assert not is_shown_out(clients[16])
+    assert repr(house.porter) == f"<Porter port {house.porter.port} [16 connections]>"
+    for client in clients:
+        client.close()
+
+
+def test_a_refusal_is_read_before_the_connection_ends(house):
+    with house.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n")
+        for _ in range(20):
+            client.sendall(b"x" * 10_000)
+            house.turn()
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+        client.shutdown(socket.SHUT_WR)
+        house.turn()
+        assert is_shown_out(client)
+        assert house.bodies == []
+
+
+def test_a_client_that_leaves_in_the_middle_is_forgotten(house):
+    with house.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf")
+        house.turn()
+    house.turn()
+    assert "[0 connections]" in repr(house.porter)
+    assert house.bodies == []

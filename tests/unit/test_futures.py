@@ -1,0 +1,196 @@
+"""A HubFuture is a Future that knows its job, what its call printed, and how to be stopped."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from concurrent.futures import CancelledError, Future, wait
+from types import SimpleNamespace
+
+import pytest
+
+from hfexecutor.futures import HubFuture, Printed
+
+JOB = SimpleNamespace(id="123", url="https://hub/jobs/me/123")
+
+
+class Pool:
+    def __init__(self):
+        self.heard = []
+
+    def cancelled(self, future):
+        self.heard.append(("cancelled", future.call_id))
+
+    def kill(self, future):
+        self.heard.append(("kill", future.call_id))
+
+
+@pytest.fixture
+def pool():
+    return Pool()
+
+
+@pytest.fixture
+def future(pool):
+    future = HubFuture()
+    future.bind(7, pool)
+    return future
+
+
+def shown(future):
+    return re.sub(r" at 0x\w+", "", repr(future))
+
+
+def test_it_is_a_future(future):
+    assert isinstance(future, Future)
+    future.set_running_or_notify_cancel()
+    future.set_result(5)
+    assert wait([future], timeout=0).done == {future}
+    assert future.result() == 5
+
+
+def test_it_knows_its_job_once_there_is_one(future):
+    assert (future.job_id, future.job_url) == (None, None)
+    future.started_in(JOB)
+    assert (future.job_id, future.job_url) == ("123", "https://hub/jobs/me/123")
+
+
+def test_its_repr_tells_state_and_job(future):
+    assert shown(future) == "<HubFuture state=pending>"
+    future.started_in(JOB)
+    future.set_running_or_notify_cancel()
+    assert shown(future) == "<HubFuture state=running job=123>"
+    future.set_result(5)
+    assert shown(future) == "<HubFuture state=finished returned int job=123>"
+
+
+def test_a_pending_future_is_as_small_as_the_stdlibs():
+    assert vars(HubFuture()).keys() == vars(Future()).keys()
+
+
+class NothingWrong(Exception):
+    def __bool__(self):
+        return False
+
+
+@pytest.mark.parametrize("kind", [KeyError, NothingWrong])
+def test_what_the_call_raised_is_raised_and_nothing_is_kept(kind):
+    future = HubFuture()
+    future.set_exception(kind("a"))
+    gone = weakref.ref(future)
+    with pytest.raises(kind):
+        future.result(0)
+    del future
+
+    assert gone() is None
+
+
+def test_a_call_may_return_none():
+    future = HubFuture()
+    future.set_result(None)
+
+    assert future.result(0) is None
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+def test_a_result_that_is_not_there_is_waited_for_no_longer_than_told(cancel):
+    future = HubFuture()
+    if cancel:
+        future.cancel()
+    with pytest.raises(CancelledError if cancel else TimeoutError):
+        future.result(0)
+
+
+# --- stopping -------------------------------------------------------------------------------
+
+
+def test_the_pool_hears_once_of_a_cancelled_call(future, pool):
+    assert future.cancel()
+    assert future.cancel()
+    assert pool.heard == [("cancelled", 7)]
+
+
+def test_a_running_call_is_not_cancelled(future, pool):
+    future.set_running_or_notify_cancel()
+
+    assert not future.cancel()
+    assert pool.heard == []
+
+
+def test_to_kill_a_pending_call_is_to_cancel_it(future, pool):
+    assert future.kill()
+    assert future.cancelled()
+    assert pool.heard == [("cancelled", 7)]
+
+
+def test_a_running_call_can_be_killed(future, pool):
+    future.set_running_or_notify_cancel()
+
+    assert future.kill()
+    assert pool.heard == [("kill", 7)]
+
+
+def test_a_call_that_is_done_cannot_be_killed(future, pool):
+    future.set_running_or_notify_cancel()
+    future.set_result(None)
+
+    assert not future.kill()
+    assert pool.heard == []
+
+
+def test_a_future_whose_executor_is_gone_can_be_cancelled_and_killed(future, pool):
+    future.release()
+
+    assert future.cancel()
+    assert pool.heard == []
+
+
+# --- what it printed ------------------------------------------------------------------------
+
+
+def test_nothing_is_printed_at_first(future):
+    assert future.logs() == ""
+
+
+def test_lines_are_told_in_order(future):
+    for number in (2, 0, 1):
+        future.printed().add(number, f"line {number}")
+
+    assert future.logs() == "line 0\nline 1\nline 2\n"
+
+
+def test_parts_of_a_long_line_are_joined():
+    printed = Printed()
+    for number, text in enumerate("abcd"):
+        printed.add(number, text)
+    printed.join(0)
+    printed.join(2)
+
+    assert printed.text() == "ab\ncd\n"
+
+
+def test_an_empty_line_is_a_line():
+    printed = Printed()
+    printed.add(0, "")
+    printed.add(1, "end")
+
+    assert printed.text() == "\nend\n"
+
+
+def test_a_second_attempt_replaces_what_the_first_printed(future):
+    printed = future.printed()
+    for number in range(4):
+        printed.add(number, "old")
+    printed.join(0)
+    for number in range(2):
+        printed.add(number, "new")
+    future.printed_in_all(2)
+
+    assert future.logs() == "new\nnew\n"
+
+
+def test_how_many_lines_there_are_is_no_news_to_a_call_that_printed_nothing(future):
+    future.printed_in_all(0)
+
+    assert future.logs() == ""
+    assert "_printed" not in vars(future)
