@@ -118,7 +118,7 @@ class Doors:
         keeps unacknowledged it says again; should even that not arrive, its log is opened anew.
         """
         now, since = self._scheduler.now(), worker.progress_at
-        if not worker.held or now - since < worker.probe_after:
+        if not worker.held or now - max(since, worker.asked_at) < worker.probe_after:
             return
         worker.probe_after = min(2 * worker.probe_after, LONGEST_PROBE)
         worker.ask_again(now)

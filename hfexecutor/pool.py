@@ -98,10 +98,13 @@ class Pool:
 
     def close(self, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end when those in hand are done."""
+        if cancel_futures:
+            self._scheduler.hold()
         self._call_soon(self._after_inbox, self._scheduler.close, cancel_futures)
 
     def abort(self, why: str) -> None:
         """Stop everything now: pending calls are cancelled, running ones stopped."""
+        self._scheduler.hold()
         self._call_soon(self._after_inbox, self._scheduler.abort, why)
 
     def join(self, timeout: float | None = None) -> None:

@@ -21,7 +21,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from hfexecutor.crew import Crew
+from hfexecutor.crew import FAREWELL, Crew
 from hfexecutor.dealer import Dealer
 from hfexecutor.doors import Doors
 from hfexecutor.errors import (
@@ -72,6 +72,8 @@ class Scheduler:
         self._connecting: asyncio.Task[None] | None = None
         self._connected = False
         self._closing = False
+        self._on_hold = False
+        self._parting = False  # all is done, the workers are on their way out
         self._dealt_at = 0.0
         self._recheck: asyncio.TimerHandle | None = None
 
@@ -137,17 +139,25 @@ class Scheduler:
             self._watching = self.spawn(self.watch.run())
         self.pump()
 
+    def hold(self) -> None:
+        """Give out no more calls: those that wait are about to be cancelled.
+
+        May be called from any thread, a future's callback among them.
+        """
+        self._on_hold = True
+
     def close(self, cancel_futures: bool) -> None:
         """Take no more calls; end when those in hand are done."""
         self._closing = True
         if cancel_futures:
             for call in list(self.ledger.open.values()):
                 call.future.cancel()
+            self._on_hold = False
         self.pump()
 
     def abort(self, why: str) -> None:
         """Stop everything now: pending calls are cancelled, running ones stopped."""
-        self._closing = True
+        self._closing, self._on_hold = True, False
         for call in list(self.ledger.open.values()):
             if call.future.cancel():
                 self.ledger.strike(call.future)
@@ -157,6 +167,16 @@ class Scheduler:
             self.crew.cancel(worker)
         self.later(PARTING, self._end)
         self.pump()
+
+    def _part(self) -> None:
+        """Let the workers go; a Hub that does not answer holds nobody up for long."""
+        for worker in list(self.crew.workers):
+            self.crew.dismiss(worker)
+        if not self.crew.workers:
+            self._end()
+        elif not self._parting:
+            self._parting = True
+            self.later(FAREWELL + PARTING, self._end)
 
     def _end(self) -> None:
         self.crew.doubt = self.crew.doubt or bool(self.crew.workers)
@@ -246,15 +266,14 @@ class Scheduler:
         self.ledger.flush()
         self.doors.watch_over()
         if self._closing and not self.ledger.open:
-            for worker in list(self.crew.workers):
-                self.crew.dismiss(worker)
-            if not self.crew.workers:
-                self._end()
+            self._part()
 
     def _deal(self) -> None:
         """Deal now, or soon: it looks at every worker, so with many of them not at every event."""
         now = self.now()
         due = self._dealt_at + DEAL_SECONDS * len(self.crew.workers)
+        if self._on_hold:
+            return
         if now < due:
             self.look_again(due - now)
         else:

@@ -100,7 +100,7 @@ class Worker:
         self.deadline: asyncio.Timeout | None = None  # how long the log may go on
         self.unheard = False  # it has said outcomes that did not arrive here
         self.probe_after = FIRST_PROBE
-        self._asked_at = -math.inf
+        self.asked_at = -math.inf
 
     # --- what is true of it ------------------------------------------------------------------
 
@@ -196,8 +196,8 @@ class Worker:
 
     def ask_again(self, now: float) -> None:
         """Have it say again which of the calls it holds are done; not more than twice a second."""
-        if self.takes_calls and self.held and now - self._asked_at > ASK_EVERY:
-            self._asked_at = now
+        if self.takes_calls and self.held and now - self.asked_at > ASK_EVERY:
+            self.asked_at = now
             self.order(wire.AGAIN, list(self.held)[:MOST_ASKED])
 
     def log_tail(self) -> str:

@@ -8,6 +8,7 @@ import multiprocessing
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -78,6 +79,11 @@ def hub() -> Iterator[Any]:
 
     with LocalHub() as running:
         yield running
+        # Executors that tests have dropped wind up by themselves, and need it until then.
+        deadline = time.monotonic() + contract_calls.DEADLINE
+        while pools := [t for t in threading.enumerate() if t.name == "hfexecutor-pool"]:
+            pools[0].join(deadline - time.monotonic())
+            assert not pools[0].is_alive()
 
 
 @pytest.fixture(scope="module", params=["threads", "processes", "hub-warm", "hub-cold"])

@@ -171,6 +171,13 @@ def settle(futures: Iterable[Future[Any]]) -> None:
             future.exception(DEADLINE)
 
 
+def begun(future: Future[Any]) -> None:
+    """Return when its executor knows that the call runs: word from a job takes its time."""
+    deadline = time.monotonic() + DEADLINE
+    while not future.running() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def watch(thing: Any, event: Any) -> None:
     """Set the event when nobody holds the thing any more."""
     weakref.finalize(thing, event.set)

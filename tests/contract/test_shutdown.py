@@ -97,6 +97,7 @@ def test_what_has_not_begun_can_be_cancelled(kind, make, gate):
     executor = make(1)
     held = executor.submit(calls.meet, gate.address, "held")
     gate.arrived(1)
+    calls.begun(held)
     rest = [executor.submit(calls.nothing) for _ in range(20)]
     executor.shutdown(wait=False, cancel_futures=True)
     gate.open()
