@@ -26,6 +26,7 @@ __all__ = ["Crew"]
 logger = logging.getLogger("hfexecutor")
 
 FAREWELL = 15.0  # seconds a worker has to leave when told to, before its job is cancelled
+MOST_STILLBORN = 3  # jobs in a row that were over before a word of ours, until none is tried again
 
 
 class Crew:
@@ -45,6 +46,7 @@ class Crew:
         self.workers: list[Worker] = []
         self.cold_start: float | None = None
         self.doubt = False
+        self._stillborn = 0  # jobs in a row
         self._ours: set[str] = set()  # jobs that are, or were, a worker's
 
     # --- asked about it ----------------------------------------------------------------------
@@ -157,6 +159,7 @@ class Crew:
     def greet(self, worker: Worker, entry: wire.Entry) -> None:
         """A worker says HELLO: its job runs, and what is aboard begins."""
         worker.greet(entry)
+        self._stillborn = 0
         self.cold_start = self._scheduler.now() - worker.launched_at
         for call in list(worker.held.values()):
             if not self._ledger.set_running(call):
@@ -241,14 +244,21 @@ class Crew:
         self._ledger.put_back(again)
 
     def _never_ran(self, worker: Worker) -> None:
-        """A job was over before our code said a word: bad image, no credits, cancelled."""
+        """A job was over before our code said a word: bad image, no credits, killed, cancelled.
+
+        Where no job has ever come up the next one would not either. But one that had begun, and
+        ended without any output, was ended from outside: that may go better next time.
+        """
         error = JobFailedError(
             f"{worker.describe()} ended before it could run anything.{worker.log_tail()}"
         )
-        if self.cold_start is None or (worker.job is not None and worker.job.cancel_reason):
-            self._scheduler.fail_all(error)  # none has ever come up: the next would not either
-            return
-        self._run_elsewhere(worker, error, attempted=True)
+        self._stillborn += 1
+        assert worker.job is not None
+        hopeless = self.cold_start is None and not worker.ended_from_outside
+        if hopeless or worker.job.cancel_reason or self._stillborn >= MOST_STILLBORN:
+            self._scheduler.fail_all(error)
+        else:
+            self._run_elsewhere(worker, error, attempted=True)
 
     def _run_elsewhere(self, worker: Worker, error: HubExecutorError, *, attempted: bool) -> None:
         """Have others run what a worker had aboard of which no word was heard.

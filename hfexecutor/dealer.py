@@ -6,11 +6,13 @@ say.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from typing import TYPE_CHECKING
 
 from hfexecutor import dispatch
+from hfexecutor.stages import Phase
 from hfexecutor.worker import STALL
 
 if TYPE_CHECKING:
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Dealer"]
 
+logger = logging.getLogger("hfexecutor")
+
 COLD_START = 6.0  # seconds, before any job was seen to start
 SHARE_EVERY = 0.01  # seconds between two looks at who could take over from whom
 RECALL_AFTER = 0.02  # seconds without progress before calls are taken back for idle workers
+STUCK = (3.0, 5.0)  # a job that waits for so many cold starts, and so many seconds, may be stuck
 
 
 class Dealer:
@@ -124,6 +129,8 @@ class Dealer:
         views = [worker.view() for worker in workers]
         held, busy = dispatch.load(views)
         idle = sum(view.slots for view in views) - busy
+        if idle:
+            self._relieve_stuck(idle, now)
         growth = max(0, self._room()) * self._slots()
         if not (idle or growth) or held == busy:
             return
@@ -139,6 +146,26 @@ class Dealer:
                 again = RECALL_AFTER if idle else STALL
         if again < math.inf:
             self._scheduler.look_again(again)
+
+    def _relieve_stuck(self, idle: int, now: float) -> None:
+        """Cancel jobs that do not begin, where idle workers can run what they have aboard.
+
+        Not with `max_retries=0`: a job may have begun without our having heard of it.
+        """
+        if not self._options.max_retries:
+            return
+        cold_starts, seconds = STUCK
+        patience = max(cold_starts * (self._crew.cold_start or COLD_START), seconds)
+        for worker in self._crew.live:
+            if worker.phase is not Phase.WAITING or not 0 < len(worker.held) <= idle:
+                continue
+            left = worker.launched_at + patience - now
+            if left > 0:
+                self._scheduler.look_again(left)
+                continue
+            logger.info("%s does not begin: others run its calls", worker.describe())
+            idle -= len(worker.held)
+            self._crew.cancel(worker)
 
     def _worth_taking(self, worker: Worker, surplus: int) -> bool:
         """Say whether moving calls pays: it costs two round trips."""

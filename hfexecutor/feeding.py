@@ -29,7 +29,8 @@ __all__ = ["feed", "fetch"]
 logger = logging.getLogger("hfexecutor")
 
 FETCHES = 8  # parts of a large outcome on their way at once
-KNOCK_TIMEOUT = 30.0  # seconds for a message and its answer
+KNOCK_TIMEOUT = 10.0  # seconds for a small message and its answer
+SLOWEST = 64 << 10  # bytes per second that a large one travels at least
 
 
 async def feed(scheduler: Scheduler, worker: Worker) -> None:
@@ -71,7 +72,7 @@ async def fetch(scheduler: Scheduler, worker: Worker, call_id: int, size: int) -
         async with slots:
             if call_id in worker.held:
                 order = wire.Entry(wire.FETCH, call_id, 0, 1, wire.pack_ids([number]))
-                reply = await _ask(scheduler, worker, [order])
+                reply = await _ask(scheduler, worker, [order], FETCHES * wire.FETCH_BYTES)
                 scheduler.heard(worker, worker.intake.join(reply))
 
     try:
@@ -82,14 +83,17 @@ async def fetch(scheduler: Scheduler, worker: Worker, call_id: int, size: int) -
         worker.fetching.discard(call_id)
 
 
-async def _ask(scheduler: Scheduler, worker: Worker, entries: list[wire.Entry]) -> list[wire.Entry]:
-    """Send a message and return what the answer to it says."""
+async def _ask(
+    scheduler: Scheduler, worker: Worker, entries: list[wire.Entry], expected: int = 0
+) -> list[wire.Entry]:
+    """Send a message and return what the answer to it says; `expected` bytes may come back."""
     number, message = worker.seal_message(entries)
-    answer = await _knock(scheduler, worker, message)
+    patience = KNOCK_TIMEOUT + (len(message) + expected) / SLOWEST
+    answer = await _knock(scheduler, worker, message, patience)
     return wire.unpack(frames.open_reply(worker.seal, number, answer))
 
 
-async def _knock(scheduler: Scheduler, worker: Worker, message: bytes) -> bytes:
+async def _knock(scheduler: Scheduler, worker: Worker, message: bytes, patience: float) -> bytes:
     """Send a message until it is answered, refused for good, or the worker is gone.
 
     A door that fails for long is no reason to give the message up: the worker may be running
@@ -106,5 +110,5 @@ async def _knock(scheduler: Scheduler, worker: Worker, message: bytes) -> bytes:
         reraise=True,
     ):
         with attempt:
-            return await scheduler.connection.hub.knock(url, message, timeout=KNOCK_TIMEOUT)
+            return await scheduler.connection.hub.knock(url, message, timeout=patience)
     raise AssertionError("unreachable: tenacity reraises")

@@ -49,6 +49,7 @@ DEFAULT_TIMEOUT = 12 * 3600.0
 PORTS = range(20_000, 32_000)  # below the ports that systems hand out by themselves
 PRINT_CAP = 256 * 1024
 LOOKS = (0.25, 0.5, 1.0, 2.0)  # seconds before each look for a job whose launch got no answer
+LATE = 5.0  # seconds without an answer after which a first look is taken meanwhile
 
 
 def too_large(size: int) -> PayloadTooLargeError:
@@ -89,7 +90,7 @@ async def _persist(connection: Connection, options: Options, worker: Worker, spe
         with attempt:
             try:
                 first = attempt.retry_state.attempt_number == 1
-                return await connection.hub.launch(spec, admitted=first)
+                return await _post(connection, worker, spec, admitted=first)
             except LaunchRefusedError as error:
                 raise error.error from error
             except LaunchAmbiguousError as error:
@@ -101,6 +102,21 @@ async def _persist(connection: Connection, options: Options, worker: Worker, spe
     raise AssertionError("unreachable: tenacity reraises")
 
 
+async def _post(connection: Connection, worker: Worker, spec: JobSpec, *, admitted: bool) -> Job:
+    """Post once; while the answer is late, look whether the job exists all the same."""
+    posting = asyncio.ensure_future(connection.hub.launch(spec, admitted=admitted))
+    pause = LATE
+    try:
+        while not (await asyncio.wait({posting}, timeout=pause))[0]:
+            pause *= 2
+            if (job := await _look(connection, worker.launch_id)) is not None:
+                logger.info("the launch of job %s hangs, going on without its answer", job.id)
+                return job
+        return posting.result()
+    finally:
+        posting.cancel()
+
+
 def _worth_another_try(error: BaseException) -> bool:
     if isinstance(error, LaunchAmbiguousError):
         return error.again
@@ -108,14 +124,20 @@ def _worth_another_try(error: BaseException) -> bool:
 
 
 async def _look_for(connection: Connection, launch_id: str) -> Job | None:
-    """Look for the job of a launch by its label, until there is one or patience ends."""
-    labels = {RUN_LABEL: connection.nonce, LAUNCH_LABEL: launch_id}
+    """Look for the job of a launch until there is one, or patience ends."""
     for pause in LOOKS:
         await asyncio.sleep(pause)
-        # One that is over already counts: it may have done its calls, and its log says so.
-        if jobs := await connection.hub.list_jobs(labels):
-            return min(jobs, key=lambda job: job.finished)
+        if (job := await _look(connection, launch_id)) is not None:
+            return job
     return None
+
+
+async def _look(connection: Connection, launch_id: str) -> Job | None:
+    """Look for the job of a launch by its label, once."""
+    labels = {RUN_LABEL: connection.nonce, LAUNCH_LABEL: launch_id}
+    jobs = await connection.hub.list_jobs(labels)
+    # One that is over already counts: it may have done its calls, and its log says so.
+    return min(jobs, key=lambda job: job.finished, default=None)
 
 
 def compose_launch(connection: Connection, options: Options, worker: Worker) -> JobSpec:

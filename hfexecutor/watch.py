@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.connection import LAUNCH_LABEL
 from hfexecutor.errors import HubRequestError
-from hfexecutor.stages import TERMINAL, phase_of
+from hfexecutor.stages import TERMINAL, Phase, phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,6 +123,7 @@ class Watch:
     def update(self, worker: Worker, job: Job) -> None:
         """Take what the Hub says about one worker's job."""
         before, worker.job = worker.phase, job
+        worker.began = worker.began or worker.phase is Phase.RUNNING
         if worker.phase is not before:
             worker.changed.set()
             if worker.phase in TERMINAL and worker.deadline is not None:

@@ -33,6 +33,7 @@ FIRST_PROBE = 2.0  # seconds of silence before it is asked whether it said somet
 ASK_EVERY = 0.5  # seconds between two questions for outcomes that may have been missed
 MOST_ASKED = 4096  # calls in one such question
 STALL = 0.1  # seconds without an outcome after which forecasts are not believed
+JOB_STARTED = "===== Job started"  # the Hub's own line at the head of a log
 _SMOOTHING = 0.05  # the mean reaches back some twenty calls
 
 
@@ -69,6 +70,7 @@ class Worker:
         # What the worker says.
         self.hello: dict[str, Any] | None = None
         self.bye: dict[str, Any] | None = None
+        self.began = False  # its job was seen running
         self.silent = False  # its log has ended or broken off
         self.duration: float | None = None
         # What goes down to it.
@@ -114,7 +116,7 @@ class Worker:
         """What decides about its end, patience aside."""
         if self.bye is not None:
             words = Words.BYE_OWING if self.held else Words.BYE
-        elif self.hello is not None:
+        elif self.hello is not None or self.intake.starts:  # its HELLO may be out of sight
             words = Words.OWING if self.held else Words.IDLE
         else:
             words = Words.NONE
@@ -129,6 +131,12 @@ class Worker:
     def closing(self) -> bool:
         """Whether it is on its way out."""
         return self.leaving or self.cancelled or self.over or self.bye is not None
+
+    @property
+    def ended_from_outside(self) -> bool:
+        """Whether its job began and ended without any output: killed, evicted, cancelled."""
+        said = [line for line in self.intake.tail if not line.startswith(JOB_STARTED)]
+        return not said and (self.began or len(self.intake.tail) > 0)
 
     def stalled(self, now: float) -> bool:
         """Whether its outcomes fail to appear as earlier ones promised."""

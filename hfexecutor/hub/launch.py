@@ -115,8 +115,9 @@ class JobSpec:
 
 def load_api(endpoint: str, token: str) -> HfApi:
     """Return huggingface_hub's client; the first call imports it, which takes half a second."""
-    from huggingface_hub import HfApi  # noqa: PLC0415
+    from huggingface_hub import HfApi, get_session  # noqa: PLC0415
 
+    get_session()  # made now: some versions make one for each thread that asks first, and leak it
     return HfApi(endpoint=endpoint, token=token, library_name="hfexecutor")
 
 

@@ -152,15 +152,16 @@ class Assembler:
     """Put the parts of large entries together.
 
     Parts may come in any order and any number of times; an entry that comes whole again is
-    returned again. Parts that contradict what is held are dropped. Memory is bounded: where more
-    than `max_bytes` or `max_open` entries wait for parts, those that began to wait first are
-    given up (and found again when they are said again).
+    returned again. An entry may come cut in several ways, by way of the log and through the door:
+    each is put together by itself. Memory is bounded: where more than `max_bytes` or `max_open`
+    entries wait for parts, those that began to wait first are given up (and found again when they
+    are said again).
     """
 
     def __init__(self, max_bytes: int = 256 << 20, max_open: int = 1024) -> None:
         self._max_bytes = max_bytes
         self._max_open = max_open
-        self._open: dict[tuple[int, int], tuple[int, dict[int, bytes]]] = {}
+        self._open: dict[tuple[int, int, int], dict[int, bytes]] = {}
         self.held = 0
 
     def feed(self, entry: Entry) -> Entry | None:
@@ -168,20 +169,21 @@ class Assembler:
         kind, call, part, parts, data = entry
         if parts == 1:
             return entry
-        expected, have = self._open.setdefault((kind, call), (parts, {}))
-        if expected != parts or part in have or not 0 <= part < parts:
+        have = self._open.setdefault((kind, call, parts), {})
+        if part in have or not 0 <= part < parts:
             return None
         have[part] = data
         self.held += len(data)
         if len(have) < parts:
             self._give_up()
             return None
-        self._drop((kind, call))
+        for key in [key for key in self._open if key[:2] == (kind, call)]:
+            self._drop(key)
         return Entry(kind, call, 0, 1, b"".join(have[i] for i in range(parts)))
 
     def _give_up(self) -> None:
         while self._open and (self.held > self._max_bytes or len(self._open) > self._max_open):
             self._drop(next(iter(self._open)))
 
-    def _drop(self, key: tuple[int, int]) -> None:
-        self.held -= sum(map(len, self._open.pop(key)[1].values()))
+    def _drop(self, key: tuple[int, int, int]) -> None:
+        self.held -= sum(map(len, self._open.pop(key).values()))

@@ -26,6 +26,7 @@ __all__ = ["Mouth"]
 _SPEAKER = struct.Struct("<QB")
 _NO_NEWLINE = 1
 _SPEAKER_EVERY = 100  # lines: so that a window that has lost the first name finds another
+_HELLO_AGAIN = 2.0  # seconds; then twice as many, until somebody has come to the door
 _SHORTEST_GAP, _LONGEST_GAP = 0.002, 0.05  # seconds between lines while a burst lasts
 _WRITE_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 18  # an outcome of so many bytes is fetched through the door
@@ -64,6 +65,13 @@ class Mouth:
         self._entries.append(entry)
         self._size += size
 
+    def introduce(self, hello: Entry, pause: float = _HELLO_AGAIN) -> None:
+        """Say HELLO, and again after a while: without it nobody knows of the door."""
+        if not self.fetched:
+            self.say(hello)
+            due = self._loop.clock() + pause
+            self._loop.at(due, lambda: self.introduce(hello, 2 * pause))
+
     def answer(self, call: int, data: bytes) -> None:
         """Say a call's outcome and keep it until it is acknowledged.
 
@@ -71,29 +79,33 @@ class Mouth:
         said after all.
         """
         kept = self.unacknowledged
-        if self.fetched and len(data) >= _LARGE_BYTES and kept.has_room(len(data)):
-            kept.keep(call, data, self.fresh, announced=True)
-            self._announce(call, len(data))
-            self._loop.at(self._loop.clock() + _FETCH_SECONDS, self._say_unfetched)
+        kept.keep(call, data, self.fresh)
+        if self.fetched and len(data) >= _LARGE_BYTES and kept.has_room:
+            self._announce(call, data)
         else:
-            kept.keep(call, data, self.fresh)
             self.say(Entry(OUTCOME, call, 0, 1, data))
 
-    def _announce(self, call: int, size: int) -> None:
-        self.say(Entry(LARGE, call, 0, 1, pack_ids([size])))
+    def offer(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
+        """Say outcomes again to a client that has come to the door: it can fetch large ones."""
+        small = []
+        for call, data in outcomes:
+            if len(data) >= _LARGE_BYTES:
+                self._announce(call, data)
+            else:
+                small.append((call, data))
+        self.repeat(small)
+
+    def _announce(self, call: int, data: bytes) -> None:
+        self.unacknowledged.announce(call)
+        self.say(Entry(LARGE, call, 0, 1, pack_ids([len(data)])))
+        self._loop.at(self._loop.clock() + _FETCH_SECONDS, self._say_unfetched)
 
     def _say_unfetched(self) -> None:
         self.repeat(self.unacknowledged.take_announced())
 
     def repeat(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
-        """Say outcomes again; of what was only announced, say the size again."""
-        entries = []
-        for call, data in outcomes:
-            size = self.unacknowledged.announced(call)
-            if size is None:
-                entries.append(Entry(OUTCOME, call, 0, 1, data))
-            else:
-                self._announce(call, size)
+        """Say outcomes again, whole."""
+        entries = [Entry(OUTCOME, call, 0, 1, data) for call, data in outcomes]
         if entries:
             self._speak()
             self._lines.append(self._writer.lines(entries))

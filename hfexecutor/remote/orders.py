@@ -79,7 +79,7 @@ class Orders:
 
     def _again(self, entry: Entry) -> None:
         calls, kept = _ids(entry), self._mouth.unacknowledged
-        self._mouth.repeat(kept.some(calls) if calls else kept.all())
+        self._mouth.offer(kept.some(calls) if calls else kept.all())
 
     def _fetch(self, entry: Entry) -> None:
         for number in _ids(entry):

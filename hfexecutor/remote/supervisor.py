@@ -133,7 +133,11 @@ class Supervisor:
         self._greeted = True
         port, error = self._open_door()
         words = {"slots": self._config.slots, "door": port, "door_error": error}
-        self._say(entries.HELLO, {**identity(), **words})
+        hello = _told(entries.HELLO, {**identity(), **words})
+        if port is None:
+            self._mouth.say(hello)
+        else:
+            self._mouth.introduce(hello)
         self._mouth.breathe(alone=True)
 
     def _open_door(self) -> tuple[int | None, str | None]:
@@ -188,7 +192,7 @@ class Supervisor:
             self._porter.close()  # first: what it accepted would be dropped
         self._crew.stop()
         words = {"why": self._why, "calls": self._answered, "returned": self._crew.busy}
-        self._mouth.repeat(self._mouth.unacknowledged.take_announced())
+        self._mouth.repeat(self._mouth.unacknowledged.last_words())
         self._say(entries.BYE, words)
         limit = self._loop.clock() + _LAST_WORDS_SECONDS
         self._loop.at(limit, _wake)
@@ -234,7 +238,11 @@ class Supervisor:
             self._say(entries.READY, {})
 
     def _say(self, kind: int, words: dict[str, object]) -> None:
-        self._mouth.say(Entry(kind, 0, 0, 1, plainjson.dumps(words)))
+        self._mouth.say(_told(kind, words))
+
+
+def _told(kind: int, words: dict[str, object]) -> Entry:
+    return Entry(kind, 0, 0, 1, plainjson.dumps(words))
 
 
 def _only(launch: Iterable[Entry], kind: int, default: bytes) -> bytes:

@@ -39,19 +39,13 @@ class Unacknowledged:
     def __contains__(self, call: int) -> bool:
         return call in self._said
 
-    def keep(self, call: int, data: bytes, line: int, *, announced: bool = False) -> None:
-        """Keep an outcome that is said, or only `announced`, at `line`.
-
-        Lines are counted when they are said for the first time. What was only announced is never
-        given up, for it was not said.
-        """
+    def keep(self, call: int, data: bytes, line: int) -> None:
+        """Keep an outcome that is said at `line`; those are counted when first said."""
         self.drop(call)
         if not self._said:
             self._look_at = line + self._window
         self._said[call] = (data, line)
         self._bytes += len(data)
-        if announced:
-            self._announced.add(call)
         if self._bytes > self._most:
             self._give_up(call)
 
@@ -61,9 +55,15 @@ class Unacknowledged:
                 return
             self.drop(call)
 
-    def has_room(self, size: int) -> bool:
-        """Say whether so many bytes more can be kept without giving anything up."""
-        return self._bytes + size <= self._most
+    @property
+    def has_room(self) -> bool:
+        """Whether something could be kept that must not be given up."""
+        return self._bytes <= self._most
+
+    def announce(self, call: int) -> None:
+        """Note that only the size of an outcome was said: it is not given up before it is."""
+        if call in self._said:
+            self._announced.add(call)
 
     def drop(self, call: int) -> None:
         """Drop an outcome that the client has."""
@@ -71,10 +71,6 @@ class Unacknowledged:
         self._announced.discard(call)
         if found is not None:
             self._bytes -= len(found[0])
-
-    def announced(self, call: int) -> int | None:
-        """Return the size of an outcome that was only announced, None of any other."""
-        return len(self._said[call][0]) if call in self._announced else None
 
     def take_announced(self) -> list[tuple[int, bytes]]:
         """Return what was only announced, and count it as said."""
@@ -116,6 +112,19 @@ class Unacknowledged:
             self._said[call] = (data, line)
         self._repeated = (repeated, since)
         return found
+
+    def last_words(self) -> list[tuple[int, bytes]]:
+        """Return what is to be said once more before the end: the latest, as far as it is little.
+
+        What was only announced has to be said now, however much it is.
+        """
+        found, room = dict(self.take_announced()), self._again
+        for call, (data, _) in reversed(self._said.items()):
+            room -= 0 if call in found else len(data)
+            if room < 0:
+                break
+            found[call] = data
+        return list(found.items())
 
     def all(self) -> list[tuple[int, bytes]]:
         """Return everything."""

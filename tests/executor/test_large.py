@@ -51,6 +51,15 @@ def test_large_values_survive_bad_doors_and_a_narrow_log(make: Callable[..., Hub
         assert hub.running == 0
 
 
+def test_a_large_value_whose_lines_are_out_of_sight_is_fetched(
+    make: Callable[..., HubExecutor],
+) -> None:
+    with LocalHub(log_window=5, faults=[f.StallLog(lines=100, times=1)]) as hub:
+        with make(1, endpoint=hub.endpoint, token=hub.token) as executor:
+            assert executor.submit(grow, 1).result(60) == grow(1)
+            assert executor.stats().retried == 0
+
+
 def test_the_first_large_value_does_not_wait_for_a_door(make: Callable[..., HubExecutor]) -> None:
     with make(reuse_workers=False) as executor:
         assert executor.submit(grow, 1).result(60) == grow(1)

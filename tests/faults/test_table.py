@@ -76,6 +76,9 @@ TABLE: dict[str, Row] = {
         f.Slow(route=LIST, seconds=0.8, nth=1),
         f.Slow(route=LIST, seconds=0.4),
     ),
+    "a launch hangs, although the job was created": values(
+        f.Hang(route=POST, nth=1, after=True), modes=(WARM,)
+    ),
     "a launch is limited": values(f.Refuse(429, route=POST, times=2, retry_in=1)),
     "everything is limited now and then": values(f.Refuse(429, probability=0.2, retry_in=1)),
     "lists fail": values(f.Refuse(502, route=LIST, times=4)),
@@ -83,6 +86,7 @@ TABLE: dict[str, Row] = {
     "lists hang": values(f.Hang(route=LIST, nth=1)),
     "the hardware list fails": values(f.Refuse(504, route=HARDWARE, times=2)),
     "opening the log fails": values(f.Refuse(500, route=LOGS, times=2)),
+    "opening the log hangs": values(f.Hang(route=LOGS, nth=1), modes=(WARM,)),
     "opening the log is reset": values(f.Reset(route=LOGS, times=2)),
     "a page of HTML comes in place of a cancelled job": values(f.Garble(route=CANCEL, times=2)),
     "cancelling fails at first": values(f.Refuse(503, route=CANCEL, times=2)),
@@ -108,17 +112,28 @@ TABLE: dict[str, Row] = {
     "the log has nothing at first": values(f.NoLog(times=2)),
     "the log goes on for ever, once": values(f.NoLog(endless=True, times=1)),
     "the log stalls before its first line, for good": values(f.StallLog(lines=0, times=2)),
+    "the log stalls after some lines, for good": values(f.StallLog(lines=3, times=2)),
+    "the log has lost its head": values(f.LoseHead(keep=2, times=2)),
+    "the log never shows its tail": lost(f.LoseTail(lines=1, job=0)),
     # --- logs, when written
     "others write into the log between lines": values(f.Noise(every=1)),
+    "others write into the middle of lines": values(f.Noise(every=2, within=True)),
     "the log has raw line separators of Unicode": values(f.RawLineEnds(every=1)),
     "lines are split at 16 KiB": values(f.SplitLines(size=16 * 1024)),
     # --- jobs
     "a job is stuck before it runs for a while": values(f.Stuck(seconds=0.5, nth=1)),
+    "a job never begins while another one works": lost(
+        f.Stuck(job=1), executed=1, modes=(WARM,), seconds=0.1
+    ),
     "a job has a stage that nobody knows": values(f.OddStage(after=0.0)),
     "the hub is as slow as the real one to say that a job is over": values(
         timings=Timings(stage_lag=0.5)
     ),
     "a job is killed": lost(f.KillJob(after=0.3, job=0), seconds=0.2),
+    "a job is killed before its first word": lost(f.KillJob(after=0.0, job=0), max_workers=1),
+    "a job is killed, and started again by the hub": lost(
+        f.KillJob(after=0.3, job=0, retried=True), seconds=0.2
+    ),
     "a job runs out of memory": lost(f.EndJob.oom(after=0.3, job=0), seconds=0.2),
     "a job times out": lost(f.EndJob.timeout(after=0.3, job=0), seconds=0.2),
     "a job is deleted": lost(f.EndJob.deleted(after=0.3, job=0), seconds=0.2),
@@ -133,7 +148,11 @@ TABLE: dict[str, Row] = {
     "a door delivers, and drops the answer": values(
         f.DoorFault(how="deliver", probability=0.5, times=6), modes=(WARM,)
     ),
+    "a door hangs": values(f.DoorFault(how="hang", times=1), modes=(WARM,)),
     # --- what cannot be made good
+    "every job is killed before its first word": fails(
+        hfexecutor.JobFailedError, "before it could run anything", f.KillJob(after=0.0)
+    ),
     "the token is refused": fails(
         hfexecutor.AuthenticationError, "hf auth login", f.Refuse(401, route=HARDWARE)
     ),

@@ -20,7 +20,7 @@ class FakeLoop:
         return self.now
 
     def at(self, moment, callback):
-        self.moment = moment
+        self.moment, self.callback = moment, callback
 
 
 class FakeSink:
@@ -220,3 +220,38 @@ def test_entries_that_fill_a_line_exactly_stay_within_it(log):
     log.mouth.answer(2, b"x")
     log.mouth.breathe(alone=True)
     assert log.calls() == [[1], [2]]
+
+
+def test_hello_is_said_again_ever_less_often_until_somebody_has_come(log):
+    begun, moments = log.loop.now, []
+    log.mouth.introduce(Entry(entries.HELLO, 0, 0, 1, b"{}"))
+    for _ in range(5):
+        log.mouth.breathe(alone=True)
+        moments += [log.loop.now - begun for _ in log.lines()]
+        log.mouth.fetched = len(moments) == 3
+        log.loop.now = log.loop.moment
+        log.loop.callback()
+    assert moments == [0, 2, 6]
+
+
+def test_a_large_outcome_that_a_client_asks_for_again_is_offered_at_its_door(log):
+    large, small = bytes(300_000), b"V"
+    log.mouth.answer(1, large)
+    log.mouth.answer(2, small)
+    log.mouth.breathe(alone=True)
+    assert len(log.lines()) > 50
+
+    log.mouth.offer(log.mouth.unacknowledged.all())
+    log.mouth.breathe(alone=True)
+    said = [(entry.kind, entry.call) for line in log.lines() for entry in line.entries]
+    assert sorted(said) == [(entries.OUTCOME, 2), (entries.LARGE, 1)]
+
+
+def test_the_last_words_are_the_latest_outcomes_and_all_that_was_only_announced():
+    kept = Unacknowledged(again=25)
+    for call in range(5):
+        kept.keep(call, bytes(10), line=call)
+    kept.keep(5, bytes(100), line=5)
+    kept.announce(5)
+
+    assert sorted(call for call, _ in kept.last_words()) == [3, 4, 5]
