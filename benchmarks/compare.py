@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -81,21 +82,19 @@ def loky() -> Executor:
 
 
 def submitit() -> Executor:
+    """Two threads, each of which sees one job of submitit after the other through."""
     import tempfile
+    from concurrent.futures import ThreadPoolExecutor
 
     from submitit import LocalExecutor
 
-    class Adapter(Executor):
-        def __init__(self) -> None:
-            self._inner = LocalExecutor(tempfile.mkdtemp())
+    jobs = LocalExecutor(tempfile.mkdtemp())
 
+    class Adapter(ThreadPoolExecutor):
         def submit(self, fn, /, *args, **kwargs):
-            return self._inner.submit(fn, *args, **kwargs)
+            return super().submit(lambda: jobs.submit(fn, *args, **kwargs).result())
 
-        def shutdown(self, wait=True, *, cancel_futures=False):
-            pass
-
-    return Adapter()
+    return Adapter(WORKERS)
 
 
 def dask() -> Executor:
@@ -141,9 +140,11 @@ def ray() -> Executor:
 
     library.init(num_cpus=WORKERS, log_to_driver=False, include_dashboard=False)
 
+    remote = functools.cache(library.remote)
+
     class Adapter(Executor):
         def submit(self, fn, /, *args, **kwargs) -> Future[Any]:
-            return library.remote(fn).remote(*args, **kwargs).future()
+            return remote(fn).remote(*args, **kwargs).future()
 
         def shutdown(self, wait=True, *, cancel_futures=False):
             library.shutdown()
@@ -219,9 +220,7 @@ def pending_kilobytes(executor: Executor, count: int) -> float:
     before = resident()
     futures = [executor.submit(noop, i) for i in range(count)]
     grown = resident() - before
-    for future in futures:
-        future.cancel()
-    wait(blockers)
+    wait([*blockers, *futures])  # not cancelled: some do not survive that
     return grown / count / 1e3
 
 
@@ -247,22 +246,27 @@ def measure(name: str, repeat: int) -> dict[str, Any]:
         importlib.import_module("hfexecutor.local")
         importlib.import_module("huggingface_hub.hf_api")
     begun = time.perf_counter()
-    with make() as executor:
+    executor = make()
+    try:
         assert executor.submit(noop, 1).result() == 1
         first = time.perf_counter()
-        slow = name in SLOW
-        wait([executor.submit(noop) for _ in range(2 if slow else 200)])
-        return {
-            "name": name,
-            "cold_import": first - imported,
-            "cold": first - begun,
-            "rate": rate(executor, 20 if slow else CALLS, 1 if slow else repeat),
-            "latency": latency(executor, 3 if slow else 200),
-            "10MB": float("nan") if slow else there_and_back(executor, 5),
-            "threads": threading.active_count(),
-            "rest": cpu_at_rest(),
-            "pending": float("nan") if slow else pending_kilobytes(executor, PENDING),
-        }
+        cold = {"name": name, "cold_import": first - imported, "cold": first - begun}
+        return {**cold, **workloads(executor, repeat, slow=name in SLOW)}
+    finally:
+        executor.shutdown()
+
+
+def workloads(executor: Executor, repeat: int, *, slow: bool) -> dict[str, float]:
+    """Run what is done on a warm pool; of what takes a process for each call, only the beginning."""
+    wait([executor.submit(noop) for _ in range(2 if slow else 200)])
+    return {
+        "rate": rate(executor, 20 if slow else CALLS, 1 if slow else repeat),
+        "latency": latency(executor, 3 if slow else 200),
+        "10MB": float("nan") if slow else there_and_back(executor, 5),
+        "threads": threading.active_count(),
+        "rest": cpu_at_rest(),
+        "pending": float("nan") if slow else pending_kilobytes(executor, PENDING),
+    }
 
 
 # --- the table ----------------------------------------------------------------------------------
@@ -273,8 +277,10 @@ def rows(names: list[str], repeat: int) -> Iterator[dict[str, Any]]:
         if importlib.util.find_spec(EXECUTORS[name][0]) is None:
             print(f"| {name} | not installed |", flush=True)
             continue
+        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         done = subprocess.run(
             [sys.executable, __file__, "--one", name, "--repeat", str(repeat)],
+            env={**os.environ, "PATH": path},  # some start programs of their own by name
             capture_output=True,
             text=True,
             timeout=300,
