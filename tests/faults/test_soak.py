@@ -1,6 +1,6 @@
 """A thousand calls while everything goes wrong at a few per cent, as benchmarks/soak.py has it.
 
-Each run draws its own seed, which the report of a failure shows; HFEXECUTOR_SOAK_SEED repeats it.
+Each run draws its own seed and shows it, passed or failed; HFEXECUTOR_SOAK_SEED repeats it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 LIMIT = 150.0  # seconds, of which some ten are needed
 
 
-def test_nothing_is_lost_wrong_doubled_or_left_behind_whatever_goes_wrong() -> None:
+def test_nothing_is_lost_wrong_doubled_or_left_behind_whatever_goes_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     seed = os.environ.get("HFEXECUTOR_SOAK_SEED") or str(random.randrange(1 << 32))
+    with capsys.disabled():
+        print(f"\nHFEXECUTOR_SOAK_SEED={seed}")
     arguments = ["--calls", "1000", "--seeds", seed, "--no-hangs", "--no-reference"]
     ran = subprocess.run(
         [sys.executable, SOAK, *arguments, "--deadline", "60"],
