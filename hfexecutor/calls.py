@@ -53,10 +53,11 @@ class Frozen(NamedTuple):
 class Call:
     """One submitted call on its way: the future it answers and the bytes that travel.
 
-    `lost` counts the workers that were lost while they ran it, or may have run it.
+    `lost` counts the workers that were lost while they ran it, or may have run it; `bounced` those
+    that left without having had it. `killed` says that it is to be stopped.
     """
 
-    __slots__ = ("data", "function", "future", "id", "lost", "recalled")
+    __slots__ = ("bounced", "data", "function", "future", "id", "killed", "lost")
 
     def __init__(self, call_id: int, future: HubFuture[Any], frozen: Frozen) -> None:
         self.id = call_id
@@ -64,7 +65,8 @@ class Call:
         self.function = frozen.function
         self.data = frozen.data
         self.lost = 0
-        self.recalled = False
+        self.bounced = 0
+        self.killed = False
 
     @property
     def size(self) -> int:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from typing import TYPE_CHECKING
 
 from hfexecutor import dispatch
 from hfexecutor.connection import LAUNCH_LABEL
-from hfexecutor.errors import HubExecutorError, JobFailedError, JobLostError
+from hfexecutor.errors import (
+    HubExecutorError,
+    HubRequestError,
+    HubUnavailableError,
+    JobFailedError,
+    JobLostError,
+    RateLimitedError,
+)
 from hfexecutor.following import follow
 from hfexecutor.launching import ABOARD_BYTES, launch, too_large
 from hfexecutor.remote import entries as wire
@@ -26,6 +34,8 @@ __all__ = ["Crew"]
 logger = logging.getLogger("hfexecutor")
 
 FAREWELL = 15.0  # seconds a worker has to leave when told to, before its job is cancelled
+MOST_BOUNCED = 5  # workers that may leave without having had a call, until that counts as lost
+PAUSE = 60.0  # seconds without further jobs after a launch that failed for a while
 MOST_STILLBORN = 3  # jobs in a row that were over before a word of ours, until none is tried again
 
 
@@ -98,6 +108,8 @@ class Crew:
         if worker.one_shot and self._options.reuse_workers:
             jobs = -(-self._options.max_workers // worker.slots)
             count = dispatch.share(len(self._ledger.queue), jobs, worker.slots)
+        if self._ledger.risky:
+            count = 1
         aboard: list[Call] = []
         left: list[Call] = []
         for call in self._ledger.take(count, running=False):
@@ -124,7 +136,12 @@ class Crew:
             worker.posting, worker.launched_at = True, scheduler.now()
             job = await launch(scheduler.connection, self._options, worker)
         except HubExecutorError as error:
-            self._not_launched(worker, error)
+            if worker.port is not None and not self._ours and _may_be_the_port(error):
+                self._scheduler.doors.refused(error)
+                self._run_elsewhere(worker, error, attempted=False)
+                self.strike_off(worker)
+            else:
+                self._not_launched(worker, error)
             return
         except asyncio.CancelledError:
             self.doubt = self.doubt or worker.posting
@@ -149,12 +166,20 @@ class Crew:
         """The Hub refuses a launch: go on with what there is, or give up at once."""
         up = [other for other in self.live if other.hello is not None]
         if up:
-            logger.warning("no more jobs, going on with %d: %s", len(up), error)
+            logger.warning("no more jobs for now, going on with %d: %s", len(up), error)
             self._scheduler.most_jobs = len(up)
+            if isinstance(error, (HubUnavailableError, RateLimitedError)):
+                self._scheduler.later(PAUSE, self._try_again)
             self._run_elsewhere(worker, error, attempted=worker.doubtful)
+        elif worker.doubtful and not self._options.max_retries:
+            self._run_elsewhere(worker, error, attempted=True)  # it may have run: not once more
         else:
             self._scheduler.fail_all(error)
         self.strike_off(worker)
+
+    def _try_again(self) -> None:
+        self._scheduler.most_jobs = math.inf
+        self._scheduler.pump()
 
     def greet(self, worker: Worker, entry: wire.Entry) -> None:
         """A worker says HELLO: its job runs, and what is aboard begins."""
@@ -168,9 +193,15 @@ class Crew:
     # --- they go -----------------------------------------------------------------------------
 
     def retire_useless(self) -> None:
-        """Cancel the workers that have done what they had and can be given nothing more."""
+        """Cancel the workers that have done what they had and can be given nothing more.
+
+        What they hold otherwise was in a message of which nobody knows whether it was delivered:
+        it runs elsewhere, unless it must not run twice.
+        """
         for worker in self.live:
-            if worker.hello is not None and worker.door_shut and not worker.held:
+            if worker.hello is None or not worker.door_shut:
+                continue
+            if not worker.held or (self._options.max_retries and worker.holds_only_unsure):
                 self.cancel(worker)
 
     def dismiss(self, worker: Worker) -> None:
@@ -215,16 +246,23 @@ class Crew:
         self.strike_off(worker)
 
     def stop_stray(self, job: Job) -> None:
-        """Cancel a job of this run that belongs to nobody."""
-        self._scheduler.spawn(self._scheduler.connection.hub.cancel(job.id))
+        """Cancel a job of this run that belongs to nobody, once."""
+        self._ours.add(job.id)
+        self._scheduler.spawn(self._cancel_stray(job))
+
+    async def _cancel_stray(self, job: Job) -> None:
+        try:
+            await self._scheduler.connection.hub.cancel(job.id)
+        except HubExecutorError as error:
+            self.doubt = True
+            logger.warning("job %s could not be cancelled: %s", job.id, error)
 
     def lose(self, worker: Worker) -> None:
         """A worker is over and owes outcomes: its calls run elsewhere, or fail.
 
         Whatever was on its way to it may have begun, and may be what killed it: nobody can tell
         for certain. So all of it counts as lost once more, and is dealt out without company from
-        then on, so that a call that kills again takes no other along. A worker that said good-bye
-        had finished everything it ever accepted: what is missing then never reached it.
+        then on, so that a call that kills again takes no other along.
         """
         unsent = {call.id for call in worker.outbox}
         again: list[Call] = []
@@ -232,7 +270,11 @@ class Crew:
             worker.drop(call.id)
             if call.id not in self._ledger.open:  # stopped, and nobody waits for it any more
                 continue
-            if worker.bye is None and call.id not in unsent:
+            if call.id in unsent:
+                pass
+            elif worker.owes_nothing and call.bounced < MOST_BOUNCED:
+                call.bounced += 1
+            else:
                 call.lost += 1
             if call.lost > self._options.max_retries:
                 self._ledger.answer(call, error=_lost(worker, call))
@@ -290,6 +332,11 @@ class Crew:
         if worker.door is not None:
             self._scheduler.connection.hub.forget_door(worker.door)
         self._scheduler.pump()
+
+
+def _may_be_the_port(error: HubExecutorError) -> bool:
+    """Say whether a launch may have been refused because of the port that was to be exposed."""
+    return type(error) is HubRequestError
 
 
 def _lost(worker: Worker, call: Call) -> JobLostError:

@@ -48,25 +48,28 @@ class Dealer:
     def deal(self) -> None:
         """Do what can be done now for the calls that are open."""
         queue = self._ledger.queue
+        while queue and self._hand_out():
+            pass
+        self._crew.retire_useless()
         if queue:
-            self._hand_out()
-        if queue:
-            self._crew.retire_useless()
             self._start_workers()
             if queue and self._room() > 0:
                 self._scheduler.look_again(STALL)
         elif self._ledger.open:
             self._share_out()
 
-    def _hand_out(self) -> None:
-        """Give queued calls to the workers that are there."""
+    def _hand_out(self) -> bool:
+        """Give queued calls to the workers that are there; say whether more can be tried.
+
+        That is where one was taken alone because it may have killed a worker.
+        """
         workers = self._crew.fed
         if not workers:
-            return
+            return False
         now, growing = self._scheduler.now(), self._room() > 0
-        risky = self._ledger.queue[0].lost > 0  # it may have killed a worker: no company for it
+        risky, gave = self._ledger.risky, False
         views = [
-            worker.view(cautious=risky or (growing and self._keeps_waiting(worker)))
+            worker.view(cautious=growing and self._keeps_waiting(worker), risk=risky)
             for worker in workers
         ]
         for worker, count in zip(
@@ -77,6 +80,8 @@ class Dealer:
                 for call in calls:
                     call.future.started_in(worker.job)
                 worker.give(calls, now)
+                gave = gave or bool(calls)
+        return gave and (risky or self._ledger.risky)
 
     def _room(self) -> int:
         """Return how many more jobs there may be."""
@@ -110,6 +115,8 @@ class Dealer:
 
     def _slots(self) -> int:
         """Return how many slots a job is expected to have."""
+        if not self._options.reuse_workers:
+            return 1
         slots = self._options.slots_per_job
         if slots == "auto":
             slots = _cpus(self._scheduler.connection.hardware.get(self._options.flavor))

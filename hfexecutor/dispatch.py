@@ -33,11 +33,14 @@ class View(NamedTuple):
     held: int
     duration: float | None = None  # mean seconds of its recent calls, None when unknown
     round_trip: float = 0.0  # seconds from sending a call to its arrival there
-    alone: bool = False  # it holds a call that may kill it: nothing else is put at risk
+    alone: bool = False  # it is to hold nothing ahead: somebody else could run it at once
+    risk: bool = False  # it holds, or would get, a call that may kill it: nothing else beside it
 
 
 def allowance(view: View) -> int:
     """Return how many calls the worker may hold in all."""
+    if view.risk:
+        return 1
     if view.alone:
         return view.slots
     if view.duration is None:
@@ -54,7 +57,7 @@ def room(view: View) -> int:
     None while more than half of what may wait there still does: so a message brings many.
     """
     most = allowance(view)
-    enough = view.slots + (most - view.slots) // 2
+    enough = min(most, view.slots) + max(0, most - view.slots) // 2
     return max(0, most - view.held) if view.held <= enough else 0
 
 

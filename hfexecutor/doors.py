@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from hfexecutor.calls import Call
+    from hfexecutor.errors import HubExecutorError
     from hfexecutor.scheduler import Scheduler
     from hfexecutor.worker import Worker
 
@@ -21,10 +23,12 @@ __all__ = ["Doors"]
 logger = logging.getLogger("hfexecutor")
 
 SHUT_DOORS = 3  # workers in a row whose door cannot be used before doors are given up
+DOOR_WAIT = 20.0  # seconds that a door may take until it answers for the first time
 TROUBLE = 1.0  # seconds of failing messages after which a worker is given no more calls
 PULSE = 1.0  # seconds between two looks at workers that owe outcomes
 LONGEST_PROBE = 30.0  # seconds of silence after which a worker is asked, at the most
 PROBE_GRACE = 3.0  # seconds that what it then says has to come through its log
+_OUTCOMES = (wire.OUTCOME, wire.LARGE)
 
 
 class Doors:
@@ -33,6 +37,7 @@ class Doors:
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._shut_doors = 0
+        self._proven = False  # a door has answered
         self._pulsing: asyncio.TimerHandle | None = None
 
     def watch_over(self) -> None:
@@ -51,6 +56,13 @@ class Doors:
         else:
             self._scheduler.watch.nudge()
             self.stage_seen(worker)
+            self._scheduler.later(DOOR_WAIT, self._give_up_unseen, worker)
+
+    def _give_up_unseen(self, worker: Worker) -> None:
+        """Give up on a door whose address the Hub does not tell."""
+        if worker.door is None and not worker.door_shut and not worker.closing:
+            logger.warning("the Hub tells no address for the door of %s", worker.describe())
+            self.failed(worker)
 
     def stage_seen(self, worker: Worker) -> None:
         """Open the door of a worker whose address has become known."""
@@ -60,13 +72,18 @@ class Doors:
         if job is not None and job.expose_urls and worker.phase not in TERMINAL:
             worker.door = job.expose_urls[0]
             self._scheduler.spawn(feed(self._scheduler, worker))
+            _kill(worker)
             self._scheduler.pump()
 
     def answered(self, worker: Worker, reply: Iterable[wire.Entry]) -> None:
         """Take the answer to a message: the calls given back go to somebody else."""
         self._shut_doors = 0
-        worker.troubled = False
+        self._proven = worker.door_answered = True
+        if worker.troubled:
+            worker.troubled = False
+            _kill(worker)
         self._scheduler.ledger.counters.messages += 1
+        self._scheduler.heard(worker, [entry for entry in reply if entry.kind in _OUTCOMES])
         for entry in reply:
             if entry.kind == wire.RECALL:
                 worker.recalling = False
@@ -132,16 +149,38 @@ class Doors:
     def troubled(self, worker: Worker, seconds: float) -> None:
         """Hear that a door has not answered for a while: it gets no new calls meanwhile."""
         worker.troubled = seconds > TROUBLE
+        if seconds > DOOR_WAIT and not worker.door_answered:
+            self.failed(worker)
 
     def failed(self, worker: Worker) -> None:
         """Give a door up: the worker answers what it has, leaves when idle, and gets no more."""
+        if worker.door_shut:
+            return
         worker.door_shut = True
         worker.door = None
+        worker.mail.set()
+        self.returned(worker.take_unsent())
         self._unusable()
         self._scheduler.pump()
 
+    def returned(self, calls: Iterable[Call]) -> None:
+        """Take calls back that were never delivered."""
+        self._scheduler.ledger.put_back(calls)
+
+    def refused(self, error: HubExecutorError) -> None:
+        """Hear that the Hub starts no job with an exposed port."""
+        logger.warning("no job with a port can be started, going on without: %s", error)
+        self._scheduler.one_shot = True
+
     def _unusable(self) -> None:
         self._shut_doors += 1
-        if self._shut_doors >= SHUT_DOORS and not self._scheduler.one_shot:
+        enough = SHUT_DOORS if self._proven else 1
+        if self._shut_doors >= enough and not self._scheduler.one_shot:
             logger.warning("jobs cannot be reached through their port: going on with one-shot jobs")
             self._scheduler.one_shot = True
+
+
+def _kill(worker: Worker) -> None:
+    """Tell a worker that can be reached now which of its calls were killed meanwhile."""
+    if killed := [call.id for call in worker.held.values() if call.killed]:
+        worker.order(wire.KILL, killed)

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 
 import tenacity
 
-from hfexecutor.hub.doors import DoorAmbiguousError, DoorError, DoorUnreachableError
+from hfexecutor.hub.doors import (
+    DoorAmbiguousError,
+    DoorError,
+    DoorRejectedError,
+    DoorUnreachableError,
+)
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import frames
 
@@ -30,6 +35,7 @@ logger = logging.getLogger("hfexecutor")
 
 FETCHES = 8  # parts of a large outcome on their way at once
 KNOCK_TIMEOUT = 10.0  # seconds for a small message and its answer
+_NOT_FOUND, _KNOWN = 404, 409
 SLOWEST = 64 << 10  # bytes per second that a large one travels at least
 
 
@@ -49,12 +55,21 @@ def _gone(worker: Worker) -> bool:
 
 async def _deliver(scheduler: Scheduler, worker: Worker, entries: list[wire.Entry]) -> None:
     begun = time.monotonic()
+    worker.unsure.clear()
     try:
         reply = await _ask(scheduler, worker, entries)
     except (DoorError, frames.FrameError) as error:
-        if not _gone(worker):
-            logger.warning("the door of %s is given up: %s", worker.describe(), error)
-            scheduler.doors.failed(worker)
+        if worker.over or worker.bye is not None:
+            return
+        logger.warning("the door of %s is given up: %s", worker.describe(), error)
+        calls = [entry.call for entry in entries if entry.kind == wire.CALL]
+        if _undelivered(error):
+            taken = [worker.drop(call) for call in calls]
+            scheduler.doors.returned(call for call in taken if call is not None)
+        else:
+            worker.unsure.update(calls)
+        scheduler.doors.failed(worker)
+        scheduler.pump()
         return
     worker.round_trip = time.monotonic() - begun
     scheduler.doors.answered(worker, reply)
@@ -73,6 +88,7 @@ async def fetch(scheduler: Scheduler, worker: Worker, call_id: int, size: int) -
             if call_id in worker.held:
                 order = wire.Entry(wire.FETCH, call_id, 0, 1, wire.pack_ids([number]))
                 reply = await _ask(scheduler, worker, [order], FETCHES * wire.FETCH_BYTES)
+                worker.troubled = False
                 scheduler.heard(worker, worker.intake.join(reply))
 
     try:
@@ -100,9 +116,11 @@ async def _knock(scheduler: Scheduler, worker: Worker, message: bytes, patience:
     calls all the while, and leaves by itself if it hears nothing more.
     """
     url = worker.door
-    assert url is not None
+    if url is None:
+        raise DoorUnreachableError("the door was given up")
+    delivered = False  # perhaps
     async for attempt in tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((DoorUnreachableError, DoorAmbiguousError)),
+        retry=tenacity.retry_if_exception(lambda error: _may_pass(worker, error)),
         stop=lambda _: _gone(worker),
         wait=tenacity.wait_random_exponential(multiplier=0.02, max=2),
         before_sleep=lambda state: scheduler.doors.troubled(worker, state.seconds_since_start or 0),
@@ -110,5 +128,27 @@ async def _knock(scheduler: Scheduler, worker: Worker, message: bytes, patience:
         reraise=True,
     ):
         with attempt:
-            return await scheduler.connection.hub.knock(url, message, timeout=patience)
+            try:
+                return await scheduler.connection.hub.knock(url, message, timeout=patience)
+            except (DoorUnreachableError, DoorRejectedError) as error:
+                if delivered and _undelivered(error):
+                    raise DoorAmbiguousError(str(error)) from error
+                raise
+            except DoorAmbiguousError:
+                delivered = True
+                raise
     raise AssertionError("unreachable: tenacity reraises")
+
+
+def _undelivered(error: Exception) -> bool:
+    """Say whether a message has not been dealt with; a door that knows its number may have."""
+    if isinstance(error, DoorRejectedError):
+        return error.status != _KNOWN
+    return isinstance(error, DoorUnreachableError)
+
+
+def _may_pass(worker: Worker, error: BaseException) -> bool:
+    """Say whether a door may answer later; a new one may not be known everywhere at first."""
+    if isinstance(error, DoorRejectedError):
+        return error.status == _NOT_FOUND and not worker.door_answered
+    return isinstance(error, (DoorUnreachableError, DoorAmbiguousError))

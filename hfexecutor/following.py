@@ -37,7 +37,10 @@ async def follow(scheduler: Scheduler, worker: Worker) -> Action:
             heard = await _read(scheduler, worker)
             pause = _REOPEN[0] if heard else min(2 * pause, _REOPEN[1])
         worker.silent = True
-        scheduler.watch.nudge()
+        if worker.intake.starts:
+            scheduler.watch.nudge()
+        else:  # the log of a job that has not begun may end at once, each time it is opened
+            scheduler.watch.expect()
         action = decide(worker.evidence._replace(exhausted=worker.rereads >= len(PATIENCE)))
         if action is Action.READ_AGAIN:
             await asyncio.sleep(PATIENCE[worker.rereads])

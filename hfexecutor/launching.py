@@ -78,9 +78,17 @@ async def launch(connection: Connection, options: Options, worker: Worker) -> Jo
 
 
 async def _persist(connection: Connection, options: Options, worker: Worker, spec: JobSpec) -> Job:
-    """Post, look, and post again, until there is a job or patience ends."""
+    """Post, look, and post again, until there is a job or patience ends.
+
+    After an unclear answer there may be a job that shows later: calls that must not run twice are
+    not posted again.
+    """
+
+    def again(error: BaseException) -> bool:
+        return _worth_another_try(error) and (options.max_retries > 0 or not worker.doubtful)
+
     async for attempt in tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(_worth_another_try),
+        retry=tenacity.retry_if_exception(again),
         stop=tenacity.stop_after_delay(options.give_up_after),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
         before_sleep=tenacity.before_sleep_log(logger, logging.INFO),

@@ -7,9 +7,11 @@ anything, submit new calls among it.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from hfexecutor.errors import CallStoppedError
 from hfexecutor.stats import Counters
 
 if TYPE_CHECKING:
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from hfexecutor.calls import Call
     from hfexecutor.futures import HubFuture, Printed
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "killed", "with_note"]
+
+logger = logging.getLogger("hfexecutor")
 
 
 class Ledger:
@@ -39,10 +43,13 @@ class Ledger:
     def take(self, count: int, *, running: bool) -> list[Call]:
         """Take up to `count` calls that are still wanted off the queue.
 
-        With `running` their futures are marked as running: they can be cancelled no longer.
+        With `running` their futures are marked as running: they can be cancelled no longer. A call
+        that may have killed a worker gets no company: it is taken alone, or left.
         """
         calls: list[Call] = []
         while self.queue and len(calls) < count:
+            if self.queue[0].lost and calls:
+                break
             call = self.queue.popleft()
             if call.id not in self.open or call.future.cancelled():
                 continue
@@ -50,9 +57,20 @@ class Ledger:
                 calls.append(call)
         return calls
 
+    @property
+    def risky(self) -> bool:
+        """Whether the next call may have killed a worker."""
+        return bool(self.queue) and self.queue[0].lost > 0
+
     def put_back(self, calls: Iterable[Call]) -> None:
         """Put calls at the head of the queue, in their order; leave out what is answered."""
-        self.queue.extendleft(reversed([call for call in calls if call.id in self.open]))
+        again = []
+        for call in calls:
+            if call.killed:
+                self.answer(call, error=killed())
+            elif call.id in self.open:
+                again.append(call)
+        self.queue.extendleft(reversed(again))
 
     def set_running(self, call: Call) -> bool:
         """Mark a call's future as running; False when it was cancelled in the last moment."""
@@ -99,15 +117,18 @@ class Ledger:
                 continue
             self.counters.note(error)
             future.release()
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+            try:
+                if error is None:
+                    future.set_result(value)
+                else:
+                    future.set_exception(error)
+            except BaseException:  # a callback's, which the stdlib lets through: none of ours
+                logger.exception("a future's callback wanted to end the thread")
 
     def fail_all(self, error: BaseException) -> None:
         """Enter `error` as the answer of every open call."""
         for call in list(self.open.values()):
-            self.answer(call, error=_copy(error))
+            self.answer(call, error=with_note(error))
         self.queue.clear()
 
     def printed(self, call_id: int) -> Printed | None:
@@ -121,10 +142,18 @@ def _state(future: HubFuture[Any]) -> str:
     return future._state  # noqa: SLF001
 
 
-def _copy(error: BaseException) -> BaseException:
-    """Return an error for one more future: a traceback must not grow with each that raises it."""
+def killed() -> CallStoppedError:
+    """Return the end of a call that was killed while nobody ran it."""
+    return CallStoppedError("the call was killed, as asked")
+
+
+def with_note(error: BaseException, *notes: str) -> BaseException:
+    """Return an error for one more future, with `notes` after its text.
+
+    Each gets its own: a traceback must not grow with each future that raises it.
+    """
     try:
-        copy = type(error)(*error.args)
+        copy = type(error)(" ".join([str(error), *notes]))
     except Exception:  # a constructor with arguments of its own
         return error
     copy.__cause__ = error.__cause__

@@ -63,7 +63,7 @@ class Pool:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         # The first thing on the loop, before whatever is called soon from now on.
-        self._loop.call_soon(lambda: self._scheduler.begin(self._connect()))
+        self._loop.call_soon(self._scheduler.begin, self._connect)
         self._thread.start()
 
     @property

@@ -88,10 +88,10 @@ def _died(outcome: Outcome, where: str) -> BaseException:
     details = outcome.details()
     if details.get("asked"):
         return CallStoppedError(f"the call was killed, as asked; {where}")
-    during = {"initializer": " in the initializer", "start": " while it started"}.get(
-        details.get("during", ""), ""
-    )
     how = _how_it_died(details)
+    if details.get("during") == "initializer":
+        return BrokenHubExecutor(f"the initializer's process {how}, so no call can run; {where}")
+    during = " while it started" if details.get("during") == "start" else ""
     return CallDiedError(f"the process that ran the call {how}{during}; {where}")
 
 
@@ -104,7 +104,7 @@ def _how_it_died(details: dict[str, Any]) -> str:
             name = f"signal {number}"
         hints = {"SIGKILL": ", likely out of memory", "SIGSEGV": ", a crash in native code"}
         return f"was killed by {name}{hints.get(name, '')}"
-    return f"ended with exit code {details.get('exitcode')} before the call did"
+    return f"ended with exit code {details.get('exitcode')} before its time"
 
 
 def _timeout(outcome: Outcome, where: str) -> BaseException:

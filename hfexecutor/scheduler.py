@@ -28,9 +28,9 @@ from hfexecutor.errors import (
     BrokenHubExecutor,
     CallStoppedError,
     HubExecutorError,
-    PythonMismatchError,
+    HubUnavailableError,
 )
-from hfexecutor.ledger import Ledger
+from hfexecutor.ledger import Ledger, killed, with_note
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
 from hfexecutor.results import unwrap
@@ -70,6 +70,7 @@ class Scheduler:
         self.watch: Watch
         self._tasks: set[asyncio.Task[Any]] = set()
         self._connecting: asyncio.Task[None] | None = None
+        self._unreachable: HubUnavailableError | None = None  # nothing can be asked of the Hub
         self._connected = False
         self._closing = False
         self._on_hold = False
@@ -79,21 +80,31 @@ class Scheduler:
 
     # --- life --------------------------------------------------------------------------------
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connect: Callable[[], Connection]) -> None:
         """Get ready, on the running loop."""
-        self.connection = connection
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self.watch = Watch(self)
+        try:
+            self.connection = connect()
+        except Exception as error:  # of certificates, of proxies: whatever the system has set up
+            self._unreachable = HubUnavailableError(
+                f"no connection to the Hub can be set up ({type(error).__name__}: {error}); "
+                "check the proxy and certificate settings of this machine"
+            )
+            self._unreachable.__cause__ = error
+            return
         self._watching = self.spawn(self.watch.run())
+        logger.debug("running calls on %s", self.mode)
 
     async def run(self) -> None:
         """Work until closed, or stopped, and nothing is left."""
         try:
             await self._ended.wait()
         finally:
-            await self._leave_nothing_behind()
-            await self.connection.hub.aclose()
+            if self._unreachable is None:
+                await self._leave_nothing_behind()
+                await self.connection.hub.aclose()
 
     async def _leave_nothing_behind(self) -> None:
         """Cancel the tasks, and jobs that may exist although they are nobody's."""
@@ -184,6 +195,10 @@ class Scheduler:
 
     def fail_all(self, error: BaseException) -> None:
         """End every open call with this error, and stop every job."""
+        for worker in self.crew.launched:
+            where = f"The call was in {worker.describe()}."
+            for call in worker.held.values():
+                self.ledger.answer(call, error=with_note(error, where))
         self.ledger.fail_all(error)
         for worker in list(self.crew.workers):
             worker.held.clear()
@@ -200,12 +215,16 @@ class Scheduler:
             f"{len(workers) - up} scheduling" if len(workers) > up else "",
             f"{len(self.ledger.open)} calls waiting" if self.ledger.open else "",
             f"{counters.done + counters.failed} calls done",
-            "" if not self.one_shot else self._mode(),
+            self.mode,
         ]
         return ", ".join(part for part in parts if part)
 
-    def _mode(self) -> str:
-        return "one-shot jobs" if self.options.reuse_workers else "one job per call"
+    @property
+    def mode(self) -> str:
+        """How calls get to jobs at present, in words."""
+        if not self.options.reuse_workers:
+            return "one job per call"
+        return "one-shot jobs" if self.one_shot else "warm workers"
 
     def stats(self) -> Stats:
         """Return the figures so far; may be called from any thread."""
@@ -240,16 +259,23 @@ class Scheduler:
         self.pump()
 
     def kill(self, future: HubFuture[Any]) -> None:
-        """Stop a running call: its child process through the door, else its job."""
-        for worker in self.crew.workers:
-            call = worker.held.get(future.call_id)
-            if call is None:
-                continue
+        """Stop a running call: its child process through the door, else its job.
+
+        One that nobody runs just now ends at once; one that cannot be reached, when it can.
+        """
+        call = self.ledger.open.get(future.call_id)
+        if call is None:
+            return
+        call.killed = True
+        holders = [worker for worker in self.crew.workers if call.id in worker.held]
+        for worker in holders:
             if worker.takes_calls:
                 worker.order(wire.KILL, [call.id])
             elif len(worker.held) == 1:
-                self.ledger.answer(call, error=CallStoppedError("the call was killed, as asked"))
+                self.ledger.answer(call, error=killed())
                 self.crew.cancel(worker)
+        if not holders:
+            self.ledger.answer(call, error=killed())
         self.pump()
 
     # --- calls go out ------------------------------------------------------------------------
@@ -258,6 +284,8 @@ class Scheduler:
         """Give out answers and queued calls, start the workers that are wanted, and let go."""
         self.ledger.flush()  # first: who waits for an answer should not wait for anything else
         queue = self.ledger.queue
+        if queue and self._unreachable is not None:
+            self.fail_all(self._unreachable)
         if queue and not self._connected:
             if self._connecting is None:
                 self._connecting = self.spawn(self._connect())
@@ -342,11 +370,10 @@ class Scheduler:
             logger.warning("%s sent an outcome that cannot be read", worker.describe())
             return
         call = self.ledger.open.get(entry.call)
-        if outcome.status == outcomes.INITIALIZER:
+        if not entry.call:  # about the worker itself, and all others would say the same
             self._break(unwrap(outcome, worker.describe)[1])
         elif call is None:  # answered before, by this worker or another, or cancelled
-            worker.drop(entry.call)
-            worker.acknowledge(entry.call)
+            worker.note_answer(entry.call)
         elif call.id not in worker.held and not call.lost:  # a job speaks for itself alone
             logger.warning("%s answers a call that it was not given", worker.describe())
         else:
@@ -356,16 +383,14 @@ class Scheduler:
             self._answer(call, *unwrap(outcome, worker.describe))
 
     def _answer(self, call: Call, value: Any, error: BaseException | None) -> None:
-        if isinstance(error, PythonMismatchError):
-            self.fail_all(error)  # every other job would say the same
-            return
         self.ledger.answer(call, value, error)
         if call.lost:  # an earlier worker may have answered while another has it
             for worker in self.crew.workers:
                 worker.drop(call.id)
 
     def _break(self, error: BaseException | None) -> None:
-        """The initializer fails: no call can ever run."""
-        assert isinstance(error, BrokenHubExecutor)
-        self.broken = error
+        """No call can run: the initializer fails, or the image has another Python."""
+        assert isinstance(error, HubExecutorError)
+        if isinstance(error, BrokenHubExecutor):
+            self.broken = error
         self.fail_all(error)

@@ -76,6 +76,8 @@ class Worker:
         # What goes down to it.
         self.door: str | None = None
         self.door_shut = False  # it has none, or it cannot be reached
+        self.door_answered = False
+        self.unsure: set[int] = set()  # calls in a message that may not have been delivered
         self.outbox: deque[Call] = deque()
         self.pieces: deque[wire.Entry] = deque()  # of the call that is being sent
         self.functions: set[int] = set()
@@ -143,17 +145,15 @@ class Worker:
         patience = max(STALL, 3 * (self.duration or 0.0))
         return len(self.held) >= self.slots and now - self.progress_at > patience
 
-    def view(self, *, cautious: bool = False) -> dispatch.View:
-        """Return what dispatch needs to know.
-
-        With `cautious`, it is to hold nothing ahead: somebody else could run it at once.
-        """
+    def view(self, *, cautious: bool = False, risk: bool = False) -> dispatch.View:
+        """Return what dispatch needs to know; see there for `cautious` (alone) and `risk`."""
         return dispatch.View(
             slots=self.slots,
             held=len(self.held),
             duration=self.duration,
             round_trip=self.round_trip,
-            alone=cautious or self.suspects > 0,
+            alone=cautious,
+            risk=risk or self.suspects > 0,
         )
 
     def describe(self) -> str:
@@ -192,6 +192,14 @@ class Worker:
             self.suspects -= call.lost > 0
         return call
 
+    def take_unsent(self) -> list[Call]:
+        """Take back the calls that are on no way to it yet, or only in part."""
+        unsent = [self.drop(entry.call) for entry in self.pieces if entry.kind == wire.CALL]
+        unsent += [self.drop(call.id) for call in self.outbox]
+        self.pieces.clear()
+        self.outbox.clear()
+        return [call for call in unsent if call is not None]
+
     def order(self, kind: int, ids: Iterable[int] = ()) -> None:
         """Put an order (RECALL, KILL, AGAIN, LEAVE) on its way to its door."""
         self.orders.append(wire.Entry(kind, 0, 0, 1, wire.pack_ids(ids)))
@@ -207,6 +215,25 @@ class Worker:
         if self.takes_calls and self.held and now - self.asked_at > ASK_EVERY:
             self.asked_at = now
             self.order(wire.AGAIN, list(self.held)[:MOST_ASKED])
+
+    @property
+    def holds_only_unsure(self) -> bool:
+        """Whether all that it holds may never have reached it."""
+        return self.held.keys() <= self.unsure
+
+    def note_answer(self, call_id: int) -> None:
+        """Note an outcome that nobody waits for any more."""
+        self.answers += self.drop(call_id) is not None
+        self.acknowledge(call_id)
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether it said good-bye, and every outcome that it ever said has arrived here.
+
+        Then the calls that it still holds never reached it.
+        """
+        bye = self.bye
+        return bye is not None and not bye.get("returned") and bye.get("calls") == self.answers
 
     def log_tail(self) -> str:
         """Return the last lines of its log, for error messages."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Desk"]
 
 _REMEMBERED = 1024  # messages whose replies can be repeated
-_REMEMBERED_BYTES = 16 << 20  # of which some have parts of outcomes
+_REMEMBERED_BYTES = 16 << 20  # of which some have outcomes in them
 
 
 class Desk:
@@ -38,14 +38,17 @@ class Desk:
         except frames.FrameError:
             return 403, b""
         reply = self._replies.get(number)
-        if reply is None:
-            if number <= self._forgotten:
-                return 409, b""
-            try:
-                said = entries.unpack(body)
-            except frames.FrameError:  # authentic, and still nonsense: a bug of the client
-                return 400, b""
-            reply = frames.seal_reply(self._seal, number, entries.pack(self._receive(said)))
+        if reply is not None:
+            return 200, reply
+        try:
+            said = entries.unpack(body)
+        except frames.FrameError:  # authentic, and still nonsense: a bug of the client
+            return 400, b""
+        reads = all(entry.kind == entries.FETCH for entry in said)
+        if number <= self._forgotten and not reads:
+            return 409, b""
+        reply = frames.seal_reply(self._seal, number, entries.pack(self._receive(said)))
+        if not reads:  # those do nothing, can be done again, and are too large to remember
             self._remember(number, reply)
         return 200, reply
 

@@ -155,7 +155,7 @@ class Assembler:
     returned again. An entry may come cut in several ways, by way of the log and through the door:
     each is put together by itself. Memory is bounded: where more than `max_bytes` or `max_open`
     entries wait for parts, those that began to wait first are given up (and found again when they
-    are said again).
+    are said again), but for the one that a part was just taken for.
     """
 
     def __init__(self, max_bytes: int = 256 << 20, max_open: int = 1024) -> None:
@@ -175,15 +175,19 @@ class Assembler:
         have[part] = data
         self.held += len(data)
         if len(have) < parts:
-            self._give_up()
+            self._give_up((kind, call, parts))
             return None
         for key in [key for key in self._open if key[:2] == (kind, call)]:
             self._drop(key)
         return Entry(kind, call, 0, 1, b"".join(have[i] for i in range(parts)))
 
-    def _give_up(self) -> None:
-        while self._open and (self.held > self._max_bytes or len(self._open) > self._max_open):
-            self._drop(next(iter(self._open)))
+    def _give_up(self, latest: tuple[int, int, int]) -> None:
+        """Make room; but never for an entry in its own place, or it could never be complete."""
+        while self.held > self._max_bytes or len(self._open) > self._max_open:
+            oldest = next((key for key in self._open if key != latest), None)
+            if oldest is None:
+                return
+            self._drop(oldest)
 
     def _drop(self, key: tuple[int, int, int]) -> None:
         self.held -= sum(map(len, self._open.pop(key).values()))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .sink import Sink
 
-__all__ = ["Mouth"]
+__all__ = ["LARGE_BYTES", "Mouth"]
 
 _SPEAKER = struct.Struct("<QB")
 _NO_NEWLINE = 1
@@ -29,7 +29,7 @@ _SPEAKER_EVERY = 100  # lines: so that a window that has lost the first name fin
 _HELLO_AGAIN = 2.0  # seconds; then twice as many, until somebody has come to the door
 _SHORTEST_GAP, _LONGEST_GAP = 0.002, 0.05  # seconds between lines while a burst lasts
 _WRITE_BYTES = 1 << 16
-_LARGE_BYTES = 1 << 18  # an outcome of so many bytes is fetched through the door
+LARGE_BYTES = 1 << 18  # an outcome of so many bytes is fetched through the door
 _FETCH_SECONDS = 60.0  # after which it is said in the log
 _BACKLOG = 1 << 18
 
@@ -54,6 +54,7 @@ class Mouth:
         self._spoken_at = float("-inf")
         self._gap = _SHORTEST_GAP
         self.fetched = False  # a client comes to the door, and fetches what is large
+        self._fetch_by: dict[int, float] = {}  # announced outcomes, and when they are said at last
         self.fresh = 0  # lines said for the first time
         self.unacknowledged = Unacknowledged()
 
@@ -80,28 +81,39 @@ class Mouth:
         """
         kept = self.unacknowledged
         kept.keep(call, data, self.fresh)
-        if self.fetched and len(data) >= _LARGE_BYTES and kept.has_room:
-            self._announce(call, data)
+        if self.fetched and len(data) >= LARGE_BYTES and kept.has_room:
+            self.say(self.announce(call, len(data)))
         else:
             self.say(Entry(OUTCOME, call, 0, 1, data))
 
-    def offer(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
-        """Say outcomes again to a client that has come to the door: it can fetch large ones."""
-        small = []
-        for call, data in outcomes:
-            if len(data) >= _LARGE_BYTES:
-                self._announce(call, data)
-            else:
-                small.append((call, data))
-        self.repeat(small)
-
-    def _announce(self, call: int, data: bytes) -> None:
+    def announce(self, call: int, size: int) -> Entry:
+        """Return what tells of an outcome that is to be fetched; if nobody does, it is said."""
         self.unacknowledged.announce(call)
-        self.say(Entry(LARGE, call, 0, 1, pack_ids([len(data)])))
-        self._loop.at(self._loop.clock() + _FETCH_SECONDS, self._say_unfetched)
+        self._fetch_by.setdefault(call, self._loop.clock() + _FETCH_SECONDS)
+        self._await_fetches()
+        return Entry(LARGE, call, 0, 1, pack_ids([size]))
+
+    def fetching(self, call: int) -> None:
+        """Hear that a client fetches an outcome: it may take its time."""
+        if call in self._fetch_by:
+            self._fetch_by[call] = self._loop.clock() + _FETCH_SECONDS
+
+    @property
+    def awaits_fetches(self) -> bool:
+        """Whether something was announced that may still be fetched."""
+        return any(call in self.unacknowledged for call in self._fetch_by)
+
+    def _await_fetches(self) -> None:
+        if self._fetch_by:
+            self._loop.at(min(self._fetch_by.values()), self._say_unfetched)
 
     def _say_unfetched(self) -> None:
-        self.repeat(self.unacknowledged.take_announced())
+        now = self._loop.clock()
+        due = [call for call, moment in self._fetch_by.items() if moment <= now]
+        for call in due:
+            del self._fetch_by[call]
+        self.repeat(self.unacknowledged.take_announced(due))
+        self._await_fetches()
 
     def repeat(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
         """Say outcomes again, whole."""

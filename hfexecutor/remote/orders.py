@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import entries, plainjson
 from .entries import Assembler, Entry, FrameError
+from .mouth import LARGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Orders:
         self._mouth = mouth
         self._on_leave = on_leave
         self._assembler = Assembler()
-        self._fetched: list[Entry] = []  # for the reply at hand
+        self._told: list[Entry] = []  # outcomes for the reply at hand
         self._orders: dict[int, Callable[[Entry], list[int] | None]] = {
             entries.CALL: self._take_call,
             entries.FUNCTION: self._take_function,
@@ -46,17 +47,17 @@ class Orders:
     def receive(self, message: Iterable[Entry]) -> list[Entry]:
         """Do what a message says; return the reply.
 
-        In it are the parts of outcomes that were fetched, the calls given back, and the state.
+        In it are the outcomes that were asked for, the calls given back, and the state.
         """
         given_back: list[int] = []
-        self._fetched = []
+        self._told = []
         for part in message:
             entry = self._assembler.feed(part)
             if entry is not None and entry.kind in self._orders:
                 given_back += self._orders[entry.kind](entry) or ()
         self._crew.deal()
         return [
-            *self._fetched,
+            *self._told,
             Entry(entries.RECALL, 0, 0, 1, entries.pack_ids(given_back)),
             Entry(entries.STATE, 0, 0, 1, plainjson.dumps(self._state())),
         ]
@@ -78,14 +79,25 @@ class Orders:
             self._mouth.unacknowledged.drop(call)
 
     def _again(self, entry: Entry) -> None:
+        """Tell outcomes again: who asks has missed them in the log, so in the reply if they fit."""
         calls, kept = _ids(entry), self._mouth.unacknowledged
-        self._mouth.offer(kept.some(calls) if calls else kept.all())
+        room, rest = entries.FETCH_BYTES, []
+        for call, data in kept.some(calls) if calls else kept.all():
+            if len(data) >= LARGE_BYTES:
+                self._told.append(self._mouth.announce(call, len(data)))
+            elif len(data) <= room:
+                self._told.append(Entry(entries.OUTCOME, call, 0, 1, data))
+                room -= len(data)
+            else:
+                rest.append((call, data))
+        self._mouth.repeat(rest)
 
     def _fetch(self, entry: Entry) -> None:
+        self._mouth.fetching(entry.call)
         for number in _ids(entry):
             part = self._mouth.unacknowledged.part(entry.call, number)
             if part is not None:
-                self._fetched.append(part)
+                self._told.append(part)
 
 
 def _ids(entry: Entry) -> tuple[int, ...]:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def refuse(launch: dict[str, bytearray], wanted: str) -> None:
-    """Answer every call of the launch message with the mismatch, and take leave."""
+    """Answer every call of the launch message with the mismatch, and take leave.
+
+    So does call 0, which is the worker itself: there may have been no call in the message.
+    """
     seal = frames.Seal(launch["key"])
     _, body = frames.open_message(seal, launch["message"])
     calls = [entry.call for entry in entries.unpack(body) if entry.kind == entries.CALL]
@@ -26,7 +29,7 @@ def refuse(launch: dict[str, bytearray], wanted: str) -> None:
 def _words(calls: list[int], wanted: list[int], found: list[int]) -> Iterator[entries.Entry]:
     details = {"wanted": wanted, "found": found}
     outcome = outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details)
-    for call in calls:
+    for call in (0, *calls):
         yield entries.Entry(entries.OUTCOME, call, 0, 1, outcome)
     yield entries.Entry(entries.BYE, 0, 0, 1, plainjson.dumps({"why": "python", "calls": 0}))
 

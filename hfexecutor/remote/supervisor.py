@@ -177,6 +177,9 @@ class Supervisor:
             return False
         if self._why:
             return True
+        if self._mouth.awaits_fetches:
+            self._idle_at = None
+            return False
         now, timeout = self._loop.clock(), self._config.idle_timeout
         if timeout is None:
             return False

@@ -72,10 +72,11 @@ class Unacknowledged:
         if found is not None:
             self._bytes -= len(found[0])
 
-    def take_announced(self) -> list[tuple[int, bytes]]:
-        """Return what was only announced, and count it as said."""
-        calls, self._announced = self._announced, set()
-        return self.some(calls)
+    def take_announced(self, calls: Iterable[int] | None = None) -> list[tuple[int, bytes]]:
+        """Return what was only announced (of `calls`, or all), and count it as said."""
+        taken = self._announced if calls is None else self._announced.intersection(calls)
+        self._announced = self._announced - taken
+        return self.some(taken)
 
     def part(self, call: int, number: int) -> Entry | None:
         """Return a part of an outcome, as it is fetched; None if there is no such part."""

@@ -26,6 +26,7 @@ views = st.builds(
     duration=st.none() | seconds,
     round_trip=st.floats(0, 10),
     alone=st.booleans(),
+    risk=st.just(False),
 )
 crews = st.lists(views, max_size=8)
 queues = st.integers(0, 3000)
@@ -66,6 +67,12 @@ def test_a_worker_is_filled_up_once_half_of_what_waits_there_is_gone(view):
         assert room(view) == most - view.held
     if view.held - view.slots > (most - view.slots) / 2:
         assert room(view) == 0
+
+
+@quickly
+@given(st.integers(1, 30), views)
+def test_a_risky_call_gets_no_company(queued, view):
+    assert assign(queued, [view._replace(risk=True)]) == [1 if view.held == 0 else 0]
 
 
 @quickly

@@ -120,18 +120,19 @@ def test_dispatch_sees_what_it_holds():
     worker = make(call(1), slots=4)
     worker.duration, worker.round_trip = 0.5, 0.1
 
-    assert worker.view() == (4, 1, 0.5, 0.1, False)
+    assert worker.view() == (4, 1, 0.5, 0.1, False, False)
+    assert worker.view(cautious=True).alone
 
 
 def test_it_is_left_alone_while_it_holds_a_call_that_lost_a_worker():
     worker = make(call(1, lost=1))
-    assert worker.view().alone
+    assert worker.view().risk
     worker.drop(1)
-    assert not worker.view().alone
+    assert not worker.view().risk
     worker.give([call(2), call(3, lost=1)], 0.0)
-    assert worker.view().alone
+    assert worker.view().risk
     worker.answered(worker.held[3], 1.0, 101.0)
-    assert not worker.view().alone
+    assert not worker.view().risk
     assert worker.drop(3) is None
     assert not worker.view().alone
 

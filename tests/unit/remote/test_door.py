@@ -181,17 +181,38 @@ def test_messages_that_are_too_old_to_be_known_are_refused():
     assert len(office.received) == 1099
 
 
-def test_large_replies_are_repeated_as_long_as_there_is_room():
-    desk = Desk(SEAL, lambda said: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(1 << 20))])
+def desk_of(size):
+    desk = Desk(SEAL, lambda said: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(size))])
 
-    def send(number):
-        body = frames.pack([Entry(entries.FETCH, number, 0, 1, b"")])
+    def send(number, kind):
+        body = frames.pack([Entry(kind, number, 0, 1, b"")])
         return desk.answer(frames.seal_message(SEAL, number, body))
 
-    replies = [send(number) for number in range(1, 31)]
-    assert send(1) == (409, b"")
-    assert [send(number) for number in range(17, 31)] == replies[16:]
+    return desk, send
+
+
+def test_large_replies_are_repeated_as_long_as_there_is_room():
+    desk, send = desk_of(1 << 20)
+    replies = [send(number, entries.AGAIN) for number in range(1, 31)]
+    assert send(1, entries.AGAIN) == (409, b"")
+    assert [send(number, entries.AGAIN) for number in range(17, 31)] == replies[16:]
     assert desk._bytes <= 16 << 20
+
+
+def test_what_is_fetched_pushes_no_other_reply_out():
+    _, send = desk_of(1 << 20)
+    order = send(1, entries.AGAIN)
+    parts = [send(number, entries.FETCH) for number in range(2, 40)]
+    assert send(1, entries.AGAIN) == order
+    assert [send(number, entries.FETCH) for number in range(2, 40)] == parts
+
+
+def test_what_was_forgotten_may_be_fetched_all_the_same():
+    _, send = desk_of(1 << 20)
+    part = send(1, entries.FETCH)
+    for number in range(2, 40):
+        send(number, entries.AGAIN)
+    assert send(1, entries.FETCH) == part
 
 
 def test_the_launch_message_is_not_for_the_door():

@@ -234,17 +234,34 @@ def test_hello_is_said_again_ever_less_often_until_somebody_has_come(log):
     assert moments == [0, 2, 6]
 
 
-def test_a_large_outcome_that_a_client_asks_for_again_is_offered_at_its_door(log):
-    large, small = bytes(300_000), b"V"
-    log.mouth.answer(1, large)
-    log.mouth.answer(2, small)
+def test_what_was_announced_is_said_in_time_however_often_it_is_announced_again(log):
+    log.mouth.fetched = True
+    log.mouth.answer(1, bytes(300_000))
+    begun = log.loop.now
+    for _ in range(3):
+        log.loop.now += 19
+        log.mouth.announce(1, 300_000)
+    assert log.mouth.awaits_fetches
     log.mouth.breathe(alone=True)
-    assert len(log.lines()) > 50
+    assert len(log.lines()) == 1
+    assert log.loop.moment == begun + 60
 
-    log.mouth.offer(log.mouth.unacknowledged.all())
+    log.loop.now = log.loop.moment
+    log.loop.callback()
     log.mouth.breathe(alone=True)
-    said = [(entry.kind, entry.call) for line in log.lines() for entry in line.entries]
-    assert sorted(said) == [(entries.OUTCOME, 2), (entries.LARGE, 1)]
+    assert len(log.lines()) == 50
+    assert not log.mouth.awaits_fetches
+
+
+def test_what_is_being_fetched_is_given_time(log):
+    log.mouth.fetched = True
+    log.mouth.answer(1, bytes(300_000))
+    log.loop.now += 59
+    log.mouth.fetching(1)
+    log.loop.now += 2
+    log.loop.callback()
+    assert log.mouth.awaits_fetches
+    assert log.loop.moment == log.loop.now + 58
 
 
 def test_the_last_words_are_the_latest_outcomes_and_all_that_was_only_announced():
