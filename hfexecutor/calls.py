@@ -79,7 +79,8 @@ class Pickler:
 
     Args:
         keep_first: Have workers keep a function from its first call on. False: from its second, so
-            that lambdas that are made for one call each do not pile up in the jobs.
+            that lambdas that are made for one call each, and functions that change with each call
+            (a global, say), do not pile up in the jobs.
     """
 
     def __init__(self, *, keep_first: bool = True) -> None:
@@ -113,10 +114,16 @@ class Pickler:
         if known is None and not self._keep_first:
             self._known[fn] = (None, None)
             return None
-        if known is not None and known[0] is not None and known[0].holds():
-            return known[1]
-        snapshot = _Snapshot.of(fn)
+        snapshot, function = known or (None, None)
+        changed = snapshot is not None and not snapshot.holds()
+        if function is not None and not changed:
+            return function
+        if snapshot is None or changed:
+            snapshot = _Snapshot.of(fn)
         if snapshot is None:
+            return None
+        if changed and not self._keep_first:  # it may do so for each call: wait until it does not
+            self._known[fn] = (snapshot, None)
             return None
         function = Function(next(_function_ids), cloudpickle.dumps(fn, PROTOCOL))
         self._known[fn] = (snapshot, function)

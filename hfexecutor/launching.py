@@ -187,7 +187,8 @@ def _config(connection: Connection, options: Options, worker: Worker) -> dict[st
     local = is_loopback(split(connection.hub.endpoint).host)
     return {
         "python": [int(part) for part in client_python().split(".")],
-        "slots": worker.slots,
+        "slots": "auto" if options.slots_per_job == "auto" else worker.slots,
+        "most_slots": worker.slots,
         "idle_timeout": options.idle_timeout,
         "call_timeout": options.call_timeout,
         "port": worker.port,

@@ -27,7 +27,7 @@ class Config:
     """The CONFIG entry.
 
     Attributes:
-        slots: how many children run at once.
+        slots: how many children run at once; "auto" is one for each core, at most `most_slots`.
         idle_timeout: seconds without work before the worker leaves, None for never.
         call_timeout: seconds that a call may run, None for any.
         port: where the door is, None for no door.
@@ -39,7 +39,9 @@ class Config:
     def __init__(self, data: bytes) -> None:
         values = plainjson.loads(data)
         slots = values.get("slots", 1)
-        self.slots: int = cores() if slots == "auto" else max(1, int(slots))
+        if slots == "auto":
+            slots = min(cores(), values.get("most_slots") or cores())
+        self.slots: int = max(1, int(slots))
         self.idle_timeout: float | None = values.get("idle_timeout", _IDLE_TIMEOUT)
         self.call_timeout: float | None = values.get("call_timeout")
         self.port: int | None = values.get("port")

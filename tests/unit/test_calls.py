@@ -519,3 +519,17 @@ def test_a_function_made_for_one_call_is_not_kept_by_workers():
     again = pickler.freeze(once, (), {}).function
     assert again is not None
     assert pickler.freeze(once, (), {}).function is again
+
+
+def test_workers_do_not_keep_every_version_of_a_function_that_changes_with_each_call():
+    space = {}
+    exec("def f(): return state", space)
+    f, pickler = space["f"], Pickler(keep_first=False)
+    changing = []
+    for space["state"] in range(6):
+        changing.append(pickler.freeze(f, (), {}).function)
+    assert sum(function is not None for function in changing) <= 1
+
+    steady = [pickler.freeze(f, (), {}).function for _ in range(3)]
+    assert steady[-1] is not None
+    assert steady[-1] is steady[-2]
