@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["check_dependencies", "client_python", "default_image", "python_option"]
+__all__ = ["check_dependencies", "check_image", "client_python", "default_image", "python_option"]
 
 _UV_IMAGE = "ghcr.io/astral-sh/uv:python{python}-bookworm"
 
@@ -29,6 +26,23 @@ def default_image() -> str:
     return _UV_IMAGE.format(python=client_python())
 
 
+def check_image(image: str | None) -> str | None:
+    """Return `image`, checked for the mistakes people make.
+
+    Raises:
+        TypeError: not a string.
+        ValueError: empty, or with blanks in it.
+    """
+    if image is None:
+        return None
+    hint = f"not {image!r}; leave it out for {default_image()!r}"
+    if not isinstance(image, str):
+        raise TypeError(f"image must be a string, the name of a container image, {hint}")
+    if not re.fullmatch(r"\S+", image):
+        raise ValueError(f"image must be the name of a container image, {hint}")
+    return image
+
+
 def python_option(python: str | None, image: str | None) -> str | None:
     """Return what to ask ``uv run --python`` for, None for the image's own.
 
@@ -36,11 +50,14 @@ def python_option(python: str | None, image: str | None) -> str | None:
     the default image has no other.
 
     Raises:
+        TypeError: `python` is not a string: the number 3.10 would be 3.1.
         ValueError: `python` is not a version like ``"3.11"``, or not this interpreter's.
     """
     ours = client_python()
     if python is None:
         return None if image is None else ours
+    if not isinstance(python, str):
+        raise TypeError(f"python must be a string like {ours!r}, not {python!r}")
     if not re.fullmatch(r"\d+\.\d+(\.\d+)?", python):
         raise ValueError(f"python must be a version like {ours!r}, not {python!r}")
     if ".".join(python.split(".")[:2]) != ours:
@@ -63,6 +80,11 @@ def check_dependencies(dependencies: Iterable[str] | None) -> tuple[str, ...]:
         return ()
     if isinstance(dependencies, (str, bytes)):
         raise TypeError(f"dependencies must be a list of requirements, like [{dependencies!r}]")
+    if isinstance(dependencies, Mapping) or not isinstance(dependencies, Iterable):
+        raise TypeError(
+            "dependencies must be a list of requirements, like ['numpy>=2'], not "
+            f"{type(dependencies).__name__}"
+        )
     checked = tuple(dependencies)
     for item in checked:
         if not isinstance(item, str):

@@ -16,7 +16,13 @@ from hfexecutor.calls import Call, Pickler
 from hfexecutor.connection import Connection
 from hfexecutor.errors import UnpicklableCallError
 from hfexecutor.futures import HubFuture
-from hfexecutor.hub.settings import LOCAL, resolve_endpoint, resolve_token
+from hfexecutor.hub.settings import (
+    LOCAL,
+    check_namespace,
+    check_token,
+    resolve_endpoint,
+    resolve_token,
+)
 from hfexecutor.options import Options
 from hfexecutor.pool import Pool
 
@@ -283,6 +289,8 @@ def _choose_hub(
 ) -> tuple[Callable[[], Connection], Callable[[], None], str]:
     """Return how to connect, what to do when done, and a name for the repr."""
     address = resolve_endpoint(endpoint)
+    check_token(token)  # these two also where they are not needed: a wrong type is a slip
+    namespace = check_namespace(namespace)
 
     def connection(endpoint: str, token: str, namespace: str | None) -> Connection:
         return Connection(

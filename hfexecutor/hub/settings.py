@@ -7,19 +7,26 @@ behaves the same whichever of the two it uses.
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from hfexecutor.errors import AuthenticationError
 
-__all__ = ["LOCAL", "TRY_LOCAL", "resolve_endpoint", "resolve_token"]
+__all__ = [
+    "LOCAL",
+    "TRY_LOCAL",
+    "check_namespace",
+    "check_token",
+    "resolve_endpoint",
+    "resolve_token",
+]
 
 LOCAL: Final = "local"
 """The endpoint that means the embedded Hub."""
 
 TRY_LOCAL: Final = (
-    'To try the library without an account, use HubExecutor(endpoint="local") '
-    "or set HFEXECUTOR_ENDPOINT=local."
+    'To try it without an account: HubExecutor(endpoint="local"), or HFEXECUTOR_ENDPOINT=local.'
 )
 
 
@@ -31,19 +38,35 @@ def resolve_endpoint(endpoint: str | None = None) -> str:
             ``huggingface_hub`` would use (``HF_ENDPOINT``, else https://huggingface.co).
 
     Raises:
+        TypeError: It is no string.
         ValueError: It is no ``http(s)://host[:port][/path]``.
     """
+    if endpoint is not None and not isinstance(endpoint, str):
+        raise TypeError(
+            f"endpoint must be a URL such as 'https://huggingface.co', or {LOCAL!r} for the "
+            f"embedded Hub, not {endpoint!r}"
+        )
     chosen = endpoint or os.environ.get("HFEXECUTOR_ENDPOINT") or _hub_default()
     chosen = chosen.strip().rstrip("/")
     if chosen == LOCAL:
         return LOCAL
-    parts = urlsplit(chosen)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not _is_address(chosen):
         raise ValueError(
             f"endpoint must be a URL such as https://huggingface.co, or {LOCAL!r} for the embedded "
             f"Hub; got {chosen!r}"
         )
     return chosen
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reads it
+    except ValueError:
+        return False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", url):
+        return False
+    return not (parts.query or parts.fragment)
 
 
 def resolve_token(token: str | None = None) -> str:
@@ -54,8 +77,10 @@ def resolve_token(token: str | None = None) -> str:
             login, Colab's secrets).
 
     Raises:
+        TypeError: `token` is no string.
         AuthenticationError: There is none, or it cannot be one.
     """
+    check_token(token)
     found = (token if token is not None else _saved_token()) or ""
     found = found.strip()
     if not found:
@@ -68,6 +93,32 @@ def resolve_token(token: str | None = None) -> str:
             f"quotes of a word processor?). Copy it again, or run `hf auth login`. {TRY_LOCAL}"
         )
     return found
+
+
+def check_token(token: str | None) -> None:
+    """Raise TypeError unless `token` is a string or None; never show it."""
+    if token is not None and not isinstance(token, str):
+        raise TypeError(
+            "token must be a string, or None for the one that huggingface_hub finds, not "
+            f"{type(token).__name__}"
+        )
+
+
+def check_namespace(namespace: str | None) -> str | None:
+    """Return `namespace`, checked for the mistakes people make.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is empty, or no name: a URL, a repository's id.
+    """
+    if namespace is None:
+        return None
+    hint = f"not {namespace!r}; leave it out to run jobs as the token's own user"
+    if not isinstance(namespace, str):
+        raise TypeError(f"namespace must be a string, the name of a user or organisation, {hint}")
+    if not re.fullmatch(r"[\w.-]+", namespace, re.ASCII):
+        raise ValueError(f"namespace must be the name of a user or an organisation, {hint}")
+    return namespace
 
 
 def _hub_default() -> str:

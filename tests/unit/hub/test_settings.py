@@ -2,7 +2,7 @@ import huggingface_hub
 import pytest
 
 from hfexecutor.errors import AuthenticationError
-from hfexecutor.hub.settings import resolve_endpoint, resolve_token
+from hfexecutor.hub.settings import check_namespace, resolve_endpoint, resolve_token
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,43 @@ def test_the_endpoint_is_the_first_one_that_somebody_named(
     assert resolve_endpoint(argument) == expected
 
 
-@pytest.mark.parametrize("endpoint", ["huggingface.co", "ftp://hub.test", "https://", "lokal"])
+NO_ADDRESSES = [
+    *("huggingface.co", "ftp://hub.test", "https://", "lokal", "http://[::1"),
+    *("http://a.test:eighty", "http://a.test:99999", "https://a test", "https://a.test?b"),
+]
+
+
+@pytest.mark.parametrize("endpoint", NO_ADDRESSES)
 def test_what_is_no_address_is_refused(endpoint):
     with pytest.raises(ValueError, match="endpoint must be a URL such as"):
         resolve_endpoint(endpoint)
+
+
+@pytest.mark.parametrize("endpoint", [3, b"https://a.test", True])
+def test_an_endpoint_that_is_no_string_is_named(endpoint):
+    with pytest.raises(TypeError, match=r"^endpoint must be a URL such as .* 'local' for the"):
+        resolve_endpoint(endpoint)
+
+
+@pytest.mark.parametrize("token", [3, b"hf_secret", False])
+def test_a_token_that_is_no_string_is_named_and_not_shown(token):
+    with pytest.raises(TypeError, match=r"^token must be a string, or None for the one") as caught:
+        resolve_token(token)
+    assert "hf_secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("namespace", [None, "me", "my-org", "a.b_c"])
+def test_a_namespace_is_a_name(namespace):
+    assert check_namespace(namespace) == namespace
+
+
+@pytest.mark.parametrize(
+    ("namespace", "error"),
+    [("", ValueError), ("me/repo", ValueError), ("https://a.test/me", ValueError), (3, TypeError)],
+)
+def test_what_is_no_namespace_is_refused_and_the_way_out_told(namespace, error):
+    with pytest.raises(error, match=r"^namespace must be .*; leave it out to run jobs as"):
+        check_namespace(namespace)
 
 
 def test_the_token_is_the_one_that_huggingface_hub_finds(monkeypatch):
