@@ -13,6 +13,7 @@ from hfexecutor.hub.failures import Answer, error_for, may_pass, redact
 from hfexecutor.hub.hosts import split
 from hfexecutor.hub.ratelimit import Limiter, parse_retry_after
 from hfexecutor.hub.retry import TransientError, persist
+from hfexecutor.hub.settings import TRY_LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -26,6 +27,7 @@ _LOG: Final = logging.getLogger("hfexecutor.hub")
 _TIMEOUT: Final = httpx.Timeout(10, connect=5)
 _LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20)
 _UNKNOWN_HOLD: Final = 5.0  # seconds, after a 429 that names none
+_NO_HUB: Final = (301, 302, 303, 307, 308, 404, 405, 410)  # what other servers say
 _ODD_ANSWERS: Final = 3  # a gateway's page in place of an answer may pass, a login page does not
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ class Api:
         self.endpoint = endpoint
         self.limiter = Limiter(clock)
         self.admitted = 0  # requests so far
+        self._met = False  # it has been shown that there is a Hub at this endpoint
         self._token = token
         self._clock = clock
         self._give_up_after = give_up_after
@@ -100,6 +103,7 @@ class Api:
             self.check(Answer.of(response), doing)
             if not _is_json(response) and (odd := odd + 1) <= _ODD_ANSWERS:
                 raise TransientError("an answer that is no JSON")
+            self._met = True
             return response
 
         return await persist(
@@ -107,7 +111,15 @@ class Api:
             doing,
             clock=self._clock,
             give_up_after=self._give_up_after,
-            endpoint=self.endpoint,
+            advice=self._advice,
+        )
+
+    def _advice(self) -> str:
+        if self._met:
+            return "Check the network, or see https://status.huggingface.co."
+        return (
+            f"Check the network and the endpoint {self.endpoint}, or see "
+            f"https://status.huggingface.co. {TRY_LOCAL}"
         )
 
     async def pages(
@@ -147,7 +159,10 @@ class Api:
         if 200 <= answer.status < 300:  # noqa: PLR2004  (the range of HTTP's successes)
             return
         if not may_pass(answer.status):
-            raise error_for(answer, doing, token=self._token)
+            # Before the first success even a "not found" is not about what was asked for.
+            wrong = f"Is {self.endpoint} the address of a Hub? {TRY_LOCAL}"
+            advice = {} if self._met else dict.fromkeys(_NO_HUB, wrong)
+            raise error_for(answer, doing, token=self._token, advice=advice)
         limited = answer.status == 429  # noqa: PLR2004
         wait = parse_retry_after(answer.headers)
         if limited:

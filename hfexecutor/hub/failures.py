@@ -25,7 +25,15 @@ from hfexecutor.hub.settings import TRY_LOCAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "NotFoundError", "TooLargeError", "error_for", "may_pass", "redact"]
+__all__ = [
+    "LAUNCH_ADVICE",
+    "Answer",
+    "NotFoundError",
+    "TooLargeError",
+    "error_for",
+    "may_pass",
+    "redact",
+]
 
 _TOKEN: Final = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9_.-]{20,}")
 _QUOTED: Final = 1_000  # characters of the Hub's own words in a message
@@ -90,15 +98,23 @@ def redact(text: str, *secrets: str | None) -> str:
     return _TOKEN.sub("[token]", text)
 
 
-def error_for(answer: Answer, doing: str, *, token: str | None = None) -> HubError:
+def error_for(
+    answer: Answer,
+    doing: str,
+    *,
+    token: str | None = None,
+    advice: Mapping[int, str] | None = None,
+) -> HubError:
     """Return the error to raise for `answer`, which is no success.
 
     Args:
         answer: What the Hub said.
         doing: What was asked of it, as it reads after "could not": "launch a job in org".
         token: The token in use, to keep it out of the message should the Hub quote it.
+        advice: What to do about a status, where who asks knows better than this module.
     """
-    kind, advice = _MEANINGS.get(answer.status) or _meaning_of_class(answer.status)
+    kind, general = _MEANINGS.get(answer.status) or _meaning_of_class(answer.status)
+    special = (advice or {}).get(answer.status, general)
     said = f": {answer.words}" if answer.words else ""
     traces = [
         f"{name} {value}"
@@ -107,7 +123,7 @@ def error_for(answer: Answer, doing: str, *, token: str | None = None) -> HubErr
     ]
     trace = f" [{', '.join(traces)}]" if traces else ""
     message = f"Could not {doing}: the Hub answered {answer.status}{said}{trace}."
-    return kind(redact(f"{message} {advice}".replace("..", ".").strip(), token))
+    return kind(redact(f"{message} {special}".replace("..", ".").strip(), token))
 
 
 _CREDENTIALS: Final = (
@@ -123,9 +139,13 @@ _RIGHTS: Final = (
     '"job.write" there: https://huggingface.co/settings/tokens), or a spending limit is '
     f"reached (https://huggingface.co/settings/billing). {TRY_LOCAL}"
 )
-_UNKNOWN: Final = (
-    "Either the namespace is wrong (it must be your user name, or an organisation you are a "
-    "member of), or the Hub does not know the job (any more)."
+_UNKNOWN: Final = "The Hub knows no such job (any more), or no such namespace."
+_NAMESPACE: Final = (
+    f"Check the namespace: your user name, or an organisation that you are a member of. {TRY_LOCAL}"
+)
+_OPTIONS: Final = (
+    "Check the options that the job was launched with (flavor, image, timeout, env, secrets, "
+    f"labels). {TRY_LOCAL}"
 )
 _TOO_LARGE: Final = (
     "The call is too large to travel in a launch request: pass large data by reference, for "
@@ -141,6 +161,9 @@ _MEANINGS: Final[Mapping[int, tuple[type[HubError], str]]] = {
     413: (TooLargeError, _TOO_LARGE),
     429: (RateLimitedError, _SLOWER),
 }
+
+LAUNCH_ADVICE: Final[Mapping[int, str]] = {400: _OPTIONS, 404: _NAMESPACE, 422: _OPTIONS}
+"""What a launch that is refused has most likely got wrong: there is no job yet to be unknown."""
 
 
 def _meaning_of_class(status: int) -> tuple[type[HubError], str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hfexecutor.errors import HubError, HubRequestError
-from hfexecutor.hub.failures import Answer, error_for, may_pass, redact
+from hfexecutor.hub.failures import LAUNCH_ADVICE, Answer, error_for, may_pass, redact
 from hfexecutor.hub.models import Job
 from hfexecutor.hub.ratelimit import parse_retry_after
 
@@ -227,7 +227,7 @@ def _sort(error: Exception, doing: str, token: str | None) -> LaunchError:
 
 
 def _sort_answer(answer: Answer, doing: str, token: str | None) -> LaunchError:
-    error = error_for(answer, doing, token=token)
+    error = error_for(answer, doing, token=token, advice=LAUNCH_ADVICE)
     if answer.status == _TOO_MANY:
         named = parse_retry_after(answer.headers)
         return LaunchLimitedError(str(error), _DEFAULT_HOLD if named is None else named)

@@ -55,7 +55,7 @@ class _Patience:
     started: float
     seconds: float
     doing: str
-    endpoint: str
+    advice: Callable[[], str]
 
     def over(self, state: RetryCallState) -> bool:
         """Stop when the next try would come too late."""
@@ -77,14 +77,11 @@ class _Patience:
         kind = RateLimitedError if cause.limited else HubUnavailableError
         raise kind(
             f"Could not {self.doing}: tried {tries} in {lasted:.0f} s, seen last: {cause.seen}. "
-            f"{_ADVICE[cause.limited].format(endpoint=self.endpoint)}"
+            f"{_SLOWER if cause.limited else self.advice()}"
         ) from cause
 
 
-_ADVICE: Final = {
-    False: "Check the network and the endpoint {endpoint}, or see https://status.huggingface.co.",
-    True: "The account's request budget is spent: wait, or use fewer workers.",
-}
+_SLOWER: Final = "The account's request budget is spent: wait, or use fewer workers."
 
 
 async def persist(
@@ -93,7 +90,7 @@ async def persist(
     *,
     clock: Clock,
     give_up_after: float,
-    endpoint: str = "",
+    advice: Callable[[], str],
 ) -> T:
     """Return what `attempt` returns, calling it again while it raises :class:`TransientError`.
 
@@ -102,13 +99,13 @@ async def persist(
         doing: What it is for, as it reads after "could not".
         clock: Time and sleep.
         give_up_after: Seconds after which no further try is begun.
-        endpoint: Where to, for the message.
+        advice: Says what to do when the time is over, unless it is to slow down.
 
     Raises:
         HubUnavailableError: The time is over; the message says what was seen last.
         RateLimitedError: The same, and it was the Hub that asked to wait.
     """
-    patience = _Patience(clock, clock.now(), give_up_after, doing, endpoint)
+    patience = _Patience(clock, clock.now(), give_up_after, doing, advice)
     retrying = AsyncRetrying(
         sleep=clock.sleep,
         retry=retry_if_exception_type(TransientError),

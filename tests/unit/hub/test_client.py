@@ -104,6 +104,38 @@ def test_an_answer_that_is_none_is_not_the_jobs_fault(hub, talk, body):
         talk(lambda client: client.list_jobs({}))
 
 
+def after_a_list(hub, act):
+    """Return an act of a client that has met its Hub before."""
+
+    async def both(client):
+        hub.get(JOBS).respond(json=[])
+        await client.list_jobs({})
+        return await act(client)
+
+    return both
+
+
+@pytest.mark.parametrize("status", [301, 404, 405])
+def test_what_is_no_hub_at_all_is_asked_about(hub, talk, status):
+    hub.get(f"{ENDPOINT}/api/jobs/hardware").respond(status)
+    question = r'Is https://hub.test the address of a Hub\? .*endpoint="local"'
+
+    with pytest.raises(HubRequestError, match=question):
+        talk(lambda client: client.hardware())
+    with pytest.raises(HubRequestError) as caught:
+        talk(after_a_list(hub, lambda client: client.hardware()))
+    assert "address" not in str(caught.value)
+
+
+def test_a_hub_that_was_never_reached_may_be_the_wrong_one(hub, talk):
+    hub.get(f"{ENDPOINT}/api/jobs/hardware").mock(side_effect=httpx.ConnectError("no such name"))
+
+    with pytest.raises(HubUnavailableError, match=r'the endpoint https://hub.test, .*="local"'):
+        talk(lambda client: client.hardware())
+    with pytest.raises(HubUnavailableError, match=r"Check the network, or see https://status"):
+        talk(after_a_list(hub, lambda client: client.hardware()))
+
+
 def test_a_redirect_is_not_followed(hub, talk):
     hub.get(f"{JOBS}/x").respond(302, headers={"Location": "https://evil.test"})
 

@@ -13,7 +13,14 @@ from hfexecutor.errors import (
     PayloadTooLargeError,
     RateLimitedError,
 )
-from hfexecutor.hub.failures import Answer, NotFoundError, error_for, may_pass, redact
+from hfexecutor.hub.failures import (
+    LAUNCH_ADVICE,
+    Answer,
+    NotFoundError,
+    error_for,
+    may_pass,
+    redact,
+)
 
 TOKEN = "hf_" + "a1B2" * 8
 
@@ -30,7 +37,7 @@ def answer(status, body=None, **headers):
         (401, AuthenticationError, "hf auth login"),
         (402, AuthenticationError, "https://huggingface.co/settings/billing"),
         (403, AuthenticationError, "job.write"),
-        (404, NotFoundError, "namespace is wrong"),
+        (404, NotFoundError, "no such job (any more), or no such namespace"),
         (413, PayloadTooLargeError, "by reference"),
         (418, HubRequestError, "418"),
         (422, HubRequestError, "Unknown flavor"),
@@ -49,9 +56,35 @@ def test_every_refusal_has_a_kind_and_an_advice(status, kind, advice):
     assert advice in str(error)
 
 
-def test_first_time_users_are_told_of_the_embedded_hub():
-    for status in (401, 402, 403):
-        assert 'endpoint="local"' in str(error_for(answer(status), "do it"))
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422])
+def test_first_time_users_are_told_of_the_embedded_hub(status):
+    message = str(error_for(answer(status), "launch a job in org", advice=LAUNCH_ADVICE))
+
+    assert 'endpoint="local"' in message
+    assert "HFEXECUTOR_ENDPOINT=local" in message
+
+
+def test_a_launch_into_an_unknown_namespace_is_not_about_an_unknown_job():
+    error = error_for(
+        answer(404, {"error": "Not found"}), "launch a job in org", advice=LAUNCH_ADVICE
+    )
+
+    assert type(error) is NotFoundError
+    assert str(error).startswith(
+        "Could not launch a job in org: the Hub answered 404: Not found. Check the namespace: your "
+        "user name, or an organisation that you are a member of."
+    )
+    assert "such job" not in str(error)
+
+
+def test_a_launch_that_is_no_good_is_told_which_options_to_look_at():
+    message = str(error_for(answer(400), "launch a job in org", advice=LAUNCH_ADVICE))
+
+    assert "Check the options that the job was launched with (flavor, image," in message
+
+
+def test_somebody_who_has_jobs_is_not_told_how_to_begin():
+    assert "local" not in str(error_for(answer(404), "inspect job 1"))
 
 
 def test_the_message_has_what_support_asks_for():

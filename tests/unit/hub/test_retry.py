@@ -22,7 +22,13 @@ def attempts(*outcomes):
 
 def run(attempt, clock, give_up_after=300.0):
     return asyncio.run(
-        persist(attempt, "list the jobs of org", clock=clock, give_up_after=give_up_after)
+        persist(
+            attempt,
+            "list the jobs of org",
+            clock=clock,
+            give_up_after=give_up_after,
+            advice=lambda: "Look at the plug.",
+        )
     )
 
 
@@ -60,7 +66,7 @@ def test_in_the_end_the_error_says_what_was_seen_how_often_and_for_how_long(cloc
     message = str(caught.value)
     assert message.startswith("Could not list the jobs of org: tried ")
     assert "times in " in message
-    assert "seen last: HTTP 503: maintenance." in message
+    assert message.endswith("seen last: HTTP 503: maintenance. Look at the plug.")
     assert 240 < sum(clock.sleeps) <= 300
 
 
