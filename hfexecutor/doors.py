@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hfexecutor.feeding import feed, fetch
 from hfexecutor.remote import entries as wire
 from hfexecutor.stages import TERMINAL, Phase
+from hfexecutor.worker import MOST_ASKED
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,8 @@ class Doors:
         if job is not None and job.expose_urls and worker.phase not in TERMINAL:
             worker.door = job.expose_urls[0]
             self._scheduler.spawn(feed(self._scheduler, worker))
+            # The first message shows whether it can be used, and brings what was missed so far.
+            worker.order(wire.AGAIN, list(worker.held)[:MOST_ASKED])
             _kill(worker)
             self._scheduler.pump()
 
