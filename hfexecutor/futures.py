@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -26,37 +27,82 @@ class Owner(Protocol):
     def kill(self, future: HubFuture[Any]) -> None: ...
 
 
-class Printed:
-    """What one call printed: numbered lines, so that a log that is replayed changes nothing."""
+# Characters and lines, counted together, of what one call printed. An honest job shows 256 KiB and
+# a few pieces of lines; but a line of the log is nobody's proof that the job wrote it.
+MOST_KEPT = (256 + 64) * 1024
+LEFT_OUT = "[hfexecutor: the rest of this call's output was left out: it is more than a job prints]"
 
-    __slots__ = ("_lines", "_open")
+
+class Printed:
+    """What one call printed: numbered lines, so that a log that is replayed changes nothing.
+
+    No more than `MOST_KEPT` is held. Beyond that a line makes room for itself by driving out those
+    with higher numbers, which are of an attempt that was lost; where there are none it is left out.
+    """
+
+    __slots__ = ("_end", "_left_out", "_lines", "_open", "_size")
 
     def __init__(self) -> None:
         self._lines: dict[int, str] = {}
         self._open: set[int] = set()
+        self._size = 0
+        self._end = 0  # no line has this number, or a higher one
+        self._left_out = math.inf  # the lowest number of a line that was
 
     def add(self, number: int, text: str) -> None:
         """Store line `number`; a later copy of it replaces the first."""
+        if self._size_with(number, text) > MOST_KEPT:
+            self._cut(number + 1)
+            if self._size_with(number, text) > MOST_KEPT:
+                self._cut(number)
+                return
+        self._size = self._size_with(number, text)
         self._lines[number] = text
         self._open.discard(number)
+        self._end = max(self._end, number + 1)
+        if number == self._left_out:  # it was an earlier attempt's that was
+            self._left_out += 1
 
     def join(self, number: int) -> None:
         """Note that line `number` did not end with a newline."""
-        self._open.add(number)
+        if number in self._lines:
+            self._open.add(number)
 
     def end(self, count: int, *, unterminated: bool = False) -> None:
         """Note that the call printed `count` lines: others are of an attempt that was lost."""
         if unterminated:
             self.join(count - 1)
-        for number in [number for number in self._lines if number >= count]:
-            del self._lines[number]
+        self._cut(count)
+        if self._left_out == count:  # nothing of this attempt was
+            self._left_out = math.inf
 
     def text(self) -> str:
         """Return everything in order; a newline ends each line that had one."""
-        return "".join(
+        lines = [
             line if number in self._open else line + "\n"
             for number, line in sorted(self._lines.copy().items())  # the pool's thread adds more
-        )
+        ]
+        if self._left_out < math.inf:
+            lines.append(LEFT_OUT + "\n")
+        return "".join(lines)
+
+    def _size_with(self, number: int, text: str) -> int:
+        return self._size + len(text) + 1 - self._cost(number)
+
+    def _cost(self, number: int) -> int:
+        line = self._lines.get(number)
+        return 0 if line is None else len(line) + 1
+
+    def _cut(self, count: int) -> None:
+        """Leave out what has number `count` or a higher one."""
+        self._left_out = min(self._left_out, count)
+        if self._end <= count:
+            return
+        for number in [number for number in self._lines if number >= count]:
+            self._size -= self._cost(number)
+            del self._lines[number]
+            self._open.discard(number)
+        self._end = count
 
 
 class HubFuture(Future[T]):

@@ -8,8 +8,14 @@ from concurrent.futures import CancelledError, Future, wait
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from hfexecutor.futures import HubFuture, Printed
+from hfexecutor import futures
+from hfexecutor.futures import LEFT_OUT, MOST_KEPT, HubFuture, Printed
+from hfexecutor.launching import PRINT_CAP
+from hfexecutor.remote.outcomes import UNTERMINATED
+from hfexecutor.remote.prints import Output
 
 JOB = SimpleNamespace(id="123", url="https://hub/jobs/me/123")
 
@@ -194,3 +200,106 @@ def test_how_many_lines_there_are_is_no_news_to_a_call_that_printed_nothing(futu
 
     assert future.logs() == ""
     assert "_printed" not in vars(future)
+
+
+def test_a_log_that_does_not_end_is_kept_in_part_and_that_is_said_once():
+    printed = Printed()
+    for number in range(2_000):
+        printed.add(number, f"{number:<1000}")
+    lines = printed.text().splitlines()
+
+    assert lines[-1] == LEFT_OUT
+    assert [int(line) for line in lines[:-1]] == list(range(len(lines) - 1))
+    assert PRINT_CAP < len(printed.text()) < MOST_KEPT + len(LEFT_OUT) + 2
+    printed.end(len(lines) - 1)
+    assert LEFT_OUT not in printed.text()  # those lines were never the call's
+
+
+def test_a_line_longer_than_anything_a_job_prints_is_left_out():
+    printed = Printed()
+    printed.add(0, "a")
+    printed.add(1, "b" * MOST_KEPT)
+    printed.end(2)
+
+    assert printed.text() == f"a\n{LEFT_OUT}\n"
+
+
+def test_joins_take_no_memory_of_their_own():
+    printed = Printed()
+    for number in range(1_000):
+        printed.join(number)
+        printed.add(number, "x" * MOST_KEPT)
+        printed.join(number)
+
+    assert (printed._lines, printed._open) == ({}, set())
+
+
+LINES = st.lists(st.tuples(st.booleans(), st.integers(0, 12), st.text("ab", max_size=8)))
+
+
+@given(LINES, st.integers(0, 14))
+@example([(False, 0, "a" * 8), (False, 1, "a" * 8), (False, 1, "b")], 2)
+def test_what_is_kept_is_bounded_and_whole_unless_it_says_so(lines, count):
+    """Against a plain dict: lines in any order, some of them joined, none proven to be a job's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(futures, "MOST_KEPT", 30)
+        printed, plain, joined, most = Printed(), {}, set(), 0
+        for goes_on, number, text in lines:
+            printed.add(number, text)
+            plain[number] = text
+            most = max(most, sum(len(line) + 1 for line in plain.values()))
+            joined.discard(number)
+            if goes_on:
+                printed.join(number)
+                joined.add(number)
+            assert printed._size == sum(len(line) + 1 for line in printed._lines.values()) <= 30
+            assert printed._open <= printed._lines.keys() < {*range(printed._end), -1}
+        printed.end(count)
+
+    whole = {number: text for number, text in plain.items() if number < count}
+    kept = "".join(t if n in joined else f"{t}\n" for n, t in sorted(whole.items()))
+    if not printed.text().endswith(LEFT_OUT + "\n"):
+        assert printed.text() == kept
+    else:
+        assert printed._lines.items() <= whole.items()
+        assert most > 30
+
+
+MUCH = {
+    "nothing but newlines": b"\n",
+    "short lines": b"1\n",
+    "no newline": b"x",
+    "no text": b"\xff",
+    "long characters": "\N{SNOWMAN}".encode(),
+    "lines of some length": b"y" * 700 + b"\n",
+}
+
+
+def shown_by_a_job(name, cap):
+    """Return the lines that a job shows of much output, and how many they are in all."""
+    output, lines, data = Output(cap), [], MUCH[name] * (2 * cap // len(MUCH[name]))
+    for start in range(0, len(data), 3_000):
+        lines += output.feed(data[start : start + 3_000])
+        lines += output.flush()
+    lines += output.end()
+    return lines, output.total
+
+
+@pytest.mark.parametrize("old", MUCH)
+@pytest.mark.parametrize("new", MUCH)
+def test_all_that_an_honest_job_shows_is_kept_also_after_another_attempt(old, new, monkeypatch):
+    monkeypatch.setattr(futures, "MOST_KEPT", MOST_KEPT // 16)  # the same, but faster
+    printed = Printed()
+    for name in (old, new):
+        lines, total = shown_by_a_job(name, PRINT_CAP // 16)
+        for number, goes_on, text in lines:
+            if goes_on:
+                printed.join(number - 1)
+            printed.add(number, text.decode())
+    count, unterminated = total & ~UNTERMINATED, bool(total & UNTERMINATED)
+    printed.end(count, unterminated=unterminated)
+
+    whole = "".join(text.decode() + "\n" * (not unterminated) for _, _, text in lines)
+    assert len(printed._lines) == count
+    assert LEFT_OUT not in printed.text()
+    assert printed.text().replace("\n", "") == whole.replace("\n", "")
