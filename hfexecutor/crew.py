@@ -292,7 +292,8 @@ class Crew:
         ended without any output, was ended from outside: that may go better next time.
         """
         error = JobFailedError(
-            f"{worker.describe()} ended before it could run anything.{worker.log_tail()}"
+            f"{worker.describe()} ended before it could run anything. Its page tells more; check "
+            f"image= and dependencies= where they are not the defaults.{worker.log_tail()}"
         )
         self._stillborn += 1
         assert worker.job is not None
