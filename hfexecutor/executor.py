@@ -16,15 +16,10 @@ from hfexecutor.calls import Call, Pickler
 from hfexecutor.connection import Connection
 from hfexecutor.errors import UnpicklableCallError
 from hfexecutor.futures import HubFuture
-from hfexecutor.hub.settings import (
-    LOCAL,
-    check_namespace,
-    check_token,
-    resolve_endpoint,
-    resolve_token,
-)
+from hfexecutor.hub.settings import LOCAL, check_user, resolve_endpoint, resolve_token
 from hfexecutor.options import Options
 from hfexecutor.pool import Pool
+from hfexecutor.stats import with_doors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,44 +43,56 @@ class HubExecutor(Executor):
     `idle_timeout`: so use it in a ``with`` block.
 
     Args:
-        max_workers: Calls that may run at once; at most that many jobs.
-        flavor: Hardware of each job. The Hub's list is at ``hf jobs hardware``; a name that is
-            not on it fails before anything is started.
-        endpoint: The Hub. None takes ``HFEXECUTOR_ENDPOINT``, then what ``huggingface_hub``
-            would use; ``"local"`` starts an embedded Hub that runs jobs as processes of this
-            machine, without account, network or cost.
-        namespace: User or organisation that the jobs belong to, and that pays. None: the user
-            whom the token belongs to.
-        token: None takes what ``huggingface_hub`` finds (``HF_TOKEN``, ``hf auth login``).
-        image: Docker image with uv in it. None: the uv image of this interpreter's version.
-        python: Version that uv is asked for in an image of your own; must be this interpreter's.
-        dependencies: Requirements that uv installs in each job, for instance ``["numpy>=2"]``.
-            None installs nothing, and costs no time.
-        env: Environment variables of the jobs. Everybody who may see the jobs can read them.
-        secrets: Environment variables that nobody can read on the Hub.
-        labels: Labels of the jobs, beside our own.
+        max_workers: Calls that may run at once, 8 by default; at most that many jobs are paid for.
+        flavor: Hardware of each job, ``"cpu-basic"`` by default, the cheapest. The Hub's list is at
+            ``hf jobs hardware``; a name that is not on it fails before anything is started.
+        endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
+            ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
+            processes of this machine, without account, network or cost. That one has a user of
+            its own: `namespace` and `token` are ignored.
+        namespace: User or organisation that the jobs belong to, and that pays. None, the default:
+            the user whom the token belongs to.
+        token: None, the default, takes what ``huggingface_hub`` finds (``HF_TOKEN``,
+            ``hf auth login``).
+        image: Docker image with uv in it. None, the default: the uv image of this interpreter's
+            version. In an image of your own uv is asked for that version, too, and downloads it
+            if it is not there.
+        python: Version that uv is asked for; must be of this interpreter's minor version. None,
+            the default, is that version; name one to have a certain patch release.
+        dependencies: Requirements that uv installs in each job before its first call, for
+            instance ``["numpy>=2"]``. None, the default, installs nothing, and costs no time.
+        env: Environment variables of the jobs, none by default. Everybody who may see the jobs can
+            read them.
+        secrets: Environment variables that nobody can read on the Hub, none by default. Calls can:
+            they are for them.
+        labels: Labels of the jobs, beside our own; none by default.
         timeout: Seconds (or "90s", "30m", "6h", "2d") after which the Hub kills a job, whatever
-            it does. None is 12 hours, not the Hub's 30 minutes.
-        idle_timeout: Seconds without a call after which a job leaves by itself. Short ones save
-            money between calls, long ones save cold starts. It is also how long a job goes on
-            after this process was killed.
-        reuse_workers: True lets a job run call after call; False starts a job for each call:
-            more isolation, and seconds of cold start per call.
-        slots_per_job: Calls that run at once in one job, each in a process of its own; "auto" is
-            the number of vCPUs of the flavor.
+            it does: its calls are those of a job that was lost. None, the default, is 12 hours,
+            not the Hub's 30 minutes.
+        idle_timeout: Seconds without a call after which a job leaves by itself, 60 by default.
+            Short ones save money between calls, long ones save cold starts. It is also how long a
+            job goes on after this process was killed.
+        reuse_workers: True, the default, lets a job run call after call; False starts a job for
+            each call: more isolation, and seconds of cold start per call.
+        slots_per_job: Calls that run at once in one job, each in a process of its own; 1 by
+            default. "auto" is the number of vCPUs of the flavor.
         call_timeout: Seconds after which a call is killed; its future ends with
-            ``CallTimeoutError`` and the job goes on. None: never.
-        max_retries: How often a call runs again whose *job* was lost. With 0 no call is ever run
-            twice. A call that raises, or kills its own process, never runs again.
-        initializer: Called with `initargs` once in each process, before its first call. If it
-            raises, every call ends with ``BrokenHubExecutor``.
-        initargs: Its arguments.
-        give_up_after: Seconds without an answer from the Hub after which calls end with
-            ``HubUnavailableError`` instead of being waited for.
+            ``CallTimeoutError`` and the job goes on. None, the default: never.
+        max_retries: How often a call runs again whose *job* was lost, 2 by default. With 0 no call
+            is ever run twice. A call that raises, or kills its own process, never runs again.
+        initializer: Called with `initargs` once in each process, before its first call; None by
+            default. If it raises, every call ends with ``BrokenHubExecutor``.
+        initargs: Its arguments, none by default.
+        give_up_after: Seconds for which the Hub may answer nothing, 300 by default, until calls end
+            with ``HubUnavailableError``. The clock starts with the first request that fails. While
+            all is quiet one is sent every 30 s, and it takes up to 10 s to fail; so that much may
+            pass before it starts.
 
     Raises:
         ValueError: An option is out of range; TypeError if of the wrong type.
+        UnpicklableCallError: `initializer` or `initargs` cannot be pickled.
         AuthenticationError: No token is found.
+        ImportError: ``endpoint="local"`` without the extra: ``pip install "hfexecutor[local]"``.
 
     Example:
         >>> with HubExecutor(max_workers=2, endpoint="local") as executor:
@@ -153,7 +160,8 @@ class HubExecutor(Executor):
         """Pickle the call now, run it in a job, and return its future.
 
         What cannot be pickled ends as ``UnpicklableCallError`` on the future, before a job is
-        started for it.
+        started for it. What goes wrong later arrives on the future as well: what the call raised,
+        and the errors of jobs and of the Hub (a token that is refused, a flavor that is unknown).
 
         Raises:
             RuntimeError: The executor was shut down, or the interpreter is about to end, or this
@@ -200,7 +208,8 @@ class HubExecutor(Executor):
     ) -> Iterator[T]:
         """Return an iterator over ``fn``'s results in the order of the arguments.
 
-        As in the stdlib; `buffersize` as in Python 3.14, on every version.
+        As in the stdlib; `buffersize` as in Python 3.14, on every version. The iterator raises what
+        the first call in order has raised that failed; the calls that did not begin are cancelled.
 
         Args:
             fn: Called with one item of each iterable.
@@ -208,6 +217,11 @@ class HubExecutor(Executor):
             timeout: Seconds from now after which waiting for a result raises TimeoutError.
             chunksize: Items that travel, and run one after the other, as one call.
             buffersize: At most that many calls are submitted whose results were not taken yet.
+
+        Raises:
+            ValueError: `chunksize` or `buffersize` is less than 1; TypeError if `buffersize` is
+                no whole number.
+            RuntimeError: As for :meth:`submit`, and BrokenHubExecutor likewise.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -229,6 +243,9 @@ class HubExecutor(Executor):
 
         With `wait`, return when no job is left. With `cancel_futures`, calls that were not handed
         to a running job are cancelled.
+
+        If the Hub cannot be reached, open calls end after `give_up_after`. When none is open, this
+        waits up to 35 s and returns all the same: jobs that are left go after `idle_timeout`.
         """
         with self._lock:
             self._shutdown = True
@@ -247,7 +264,9 @@ class HubExecutor(Executor):
 
     def stats(self) -> Stats:
         """Return what has been done so far, and what it has cost by the Hub's price list."""
-        return self._pool.scheduler.stats()
+        scheduler = self._pool.scheduler
+        figures = scheduler.stats()
+        return figures if scheduler.one_shot else with_doors(figures)
 
     def __enter__(self) -> Self:
         return self
@@ -289,8 +308,7 @@ def _choose_hub(
 ) -> tuple[Callable[[], Connection], Callable[[], None], str]:
     """Return how to connect, what to do when done, and a name for the repr."""
     address = resolve_endpoint(endpoint)
-    check_token(token)  # these two also where they are not needed: a wrong type is a slip
-    namespace = check_namespace(namespace)
+    check_user(token, namespace)  # also where they are not needed: it is a slip all the same
 
     def connection(endpoint: str, token: str, namespace: str | None) -> Connection:
         return Connection(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hfexecutor.hub.models import Hardware
 
-__all__ = ["Counters", "Stats"]
+__all__ = ["Counters", "Stats", "with_doors"]
 
 _PER_SECOND = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+_DOOR = 0.01 / 3600  # dollars a second for an exposed port; the Hub's price list does not have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Stats:
         done: Calls that returned a value.
         failed: Calls that ended with an exception, their own or ours.
         cancelled: Calls that were cancelled before they began.
-        retried: Second attempts, after a job was lost.
+        retried: Times that a call was given to another job because its own was lost; also where it
+            had not been delivered to that one yet, so it need not have run twice.
         pending: Calls whose future is not done.
         jobs_started: Jobs launched.
         jobs_running: Jobs that run now.
@@ -29,7 +31,8 @@ class Stats:
         messages: Messages to doors of jobs, which do not count towards the API's budget.
         seconds: Job seconds so far, all jobs together, from launch to end. The Hub bills from
             the moment a job runs, and by the minute.
-        dollars: Estimate from the Hub's price list; None when it has no price for the flavor.
+        dollars: Estimate: `seconds` at the price of the Hub's list, and $0.01 an hour for the door
+            of a job that has one. None when the list has no price for the flavor.
     """
 
     done: int
@@ -90,3 +93,10 @@ class Counters:
             seconds=round(seconds, 3),
             dollars=None if price is None else seconds * price,
         )
+
+
+def with_doors(figures: Stats) -> Stats:
+    """Return the figures with what the exposed port of each job costs on top."""
+    if figures.dollars is None:
+        return figures
+    return replace(figures, dollars=figures.dollars + figures.seconds * _DOOR)

@@ -13,14 +13,7 @@ from urllib.parse import urlsplit
 
 from hfexecutor.errors import AuthenticationError
 
-__all__ = [
-    "LOCAL",
-    "TRY_LOCAL",
-    "check_namespace",
-    "check_token",
-    "resolve_endpoint",
-    "resolve_token",
-]
+__all__ = ["LOCAL", "TRY_LOCAL", "check_user", "resolve_endpoint", "resolve_token"]
 
 LOCAL: Final = "local"
 """The endpoint that means the embedded Hub."""
@@ -77,10 +70,8 @@ def resolve_token(token: str | None = None) -> str:
             login, Colab's secrets).
 
     Raises:
-        TypeError: `token` is no string.
         AuthenticationError: There is none, or it cannot be one.
     """
-    check_token(token)
     found = (token if token is not None else _saved_token()) or ""
     found = found.strip()
     if not found:
@@ -95,30 +86,25 @@ def resolve_token(token: str | None = None) -> str:
     return found
 
 
-def check_token(token: str | None) -> None:
-    """Raise TypeError unless `token` is a string or None; never show it."""
+def check_user(token: str | None, namespace: str | None) -> None:
+    """Check who is to run jobs for the mistakes people make. A token is never shown.
+
+    Raises:
+        TypeError: One of them is neither a string nor None.
+        ValueError: `namespace` is empty, or no name: a URL, a repository's id.
+    """
     if token is not None and not isinstance(token, str):
         raise TypeError(
             "token must be a string, or None for the one that huggingface_hub finds, not "
             f"{type(token).__name__}"
         )
-
-
-def check_namespace(namespace: str | None) -> str | None:
-    """Return `namespace`, checked for the mistakes people make.
-
-    Raises:
-        TypeError: It is no string.
-        ValueError: It is empty, or no name: a URL, a repository's id.
-    """
     if namespace is None:
-        return None
+        return
     hint = f"not {namespace!r}; leave it out to run jobs as the token's own user"
     if not isinstance(namespace, str):
         raise TypeError(f"namespace must be a string, the name of a user or organisation, {hint}")
     if not re.fullmatch(r"[\w.-]+", namespace, re.ASCII):
         raise ValueError(f"namespace must be the name of a user or an organisation, {hint}")
-    return namespace
 
 
 def _hub_default() -> str:

@@ -2,7 +2,7 @@ import huggingface_hub
 import pytest
 
 from hfexecutor.errors import AuthenticationError
-from hfexecutor.hub.settings import check_namespace, resolve_endpoint, resolve_token
+from hfexecutor.hub.settings import check_user, resolve_endpoint, resolve_token
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_an_endpoint_that_is_no_string_is_named(endpoint):
 @pytest.mark.parametrize("token", [3, b"hf_secret", False])
 def test_a_token_that_is_no_string_is_named_and_not_shown(token):
     with pytest.raises(TypeError, match=r"^token must be a string, or None for the one") as caught:
-        resolve_token(token)
+        check_user(token, None)
     assert "hf_secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("namespace", [None, "me", "my-org", "a.b_c"])
 def test_a_namespace_is_a_name(namespace):
-    assert check_namespace(namespace) == namespace
+    check_user(None, namespace)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_namespace_is_a_name(namespace):
 )
 def test_what_is_no_namespace_is_refused_and_the_way_out_told(namespace, error):
     with pytest.raises(error, match=r"^namespace must be .*; leave it out to run jobs as"):
-        check_namespace(namespace)
+        check_user("hf_x", namespace)
 
 
 def test_the_token_is_the_one_that_huggingface_hub_finds(monkeypatch):
