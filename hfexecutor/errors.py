@@ -1,9 +1,13 @@
 """The whole hierarchy of errors, by whose fault it was.
 
-Every error raised by this library derives from :class:`HubExecutorError`; exceptions raised by
-your own function never do, they arrive with their own type. Below the root the first question is
-always *whose fault*: the call's (:class:`CallError`), the data's (:class:`PayloadError`), the
-job's (:class:`JobError`) or the Hub's (:class:`HubError`).
+What this library ends a call with, on its own account, derives from :class:`HubExecutorError`; what
+your own function raises arrives with its own type. Below the root the first question is always
+*whose fault*: the call's (:class:`CallError`), the data's (:class:`PayloadError`), the job's
+(:class:`JobError`) or the Hub's (:class:`HubError`).
+
+Mistakes in its use are Python's own errors, as in the stdlib: ValueError or TypeError for an
+option, RuntimeError for `submit` after `shutdown`, ImportError for the embedded Hub without its
+extra.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ __all__ = [
 
 
 class HubExecutorError(Exception):
-    """Root of everything that this library raises on its own account."""
+    """Root of all errors of calls, data, jobs and the Hub."""
 
 
 # --- the call's fault -----------------------------------------------------------------------

@@ -7,10 +7,12 @@ import ctypes
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,7 +171,10 @@ def test_a_bad_token_says_what_to_do(make: Callable[..., HubExecutor]) -> None:
 
 def test_a_wrong_namespace_is_named(make: Callable[..., HubExecutor]) -> None:
     with make(namespace="somebody-else") as executor:
-        with pytest.raises(hfexecutor.HubRequestError, match="somebody-else"):
+        with pytest.raises(
+            hfexecutor.HubRequestError,
+            match=r'in somebody-else: .* Check the namespace: .* HubExecutor\(endpoint="local"\)',
+        ):
             executor.submit(pow, 2, 3).result(30)
 
 
@@ -183,7 +188,10 @@ def test_a_hub_that_is_down_is_said_to_be(make: Callable[..., HubExecutor]) -> N
     with LocalHub() as gone:
         endpoint, token = gone.endpoint, gone.token
     with make(endpoint=endpoint, token=token, give_up_after=0.5) as executor:
-        with pytest.raises(hfexecutor.HubUnavailableError, match=r"127.0.0.1"):
+        with pytest.raises(
+            hfexecutor.HubUnavailableError,
+            match=rf'the network and the endpoint {endpoint}, .* HubExecutor\(endpoint="local"\)',
+        ):
             executor.submit(pow, 2, 3).result(30)
 
 
@@ -208,12 +216,51 @@ def test_a_hub_that_is_gone_half_way_fails_what_is_open(mode: str) -> None:
             future.result(30)
 
 
-def test_another_python_in_the_image_is_an_error_of_the_call(
+def test_another_python_is_refused_before_anything_starts(
     make: Callable[..., HubExecutor], hub: LocalHub
 ) -> None:
     other = "3.12" if sys.version_info[:2] != (3, 12) else "3.11"
+    before = len(hub.jobs())
     with pytest.raises(ValueError, match=f"python='{other}' differs"):
         make(python=other)
+    assert len(hub.jobs()) == before
+
+
+def another_python() -> tuple[str, Path] | None:
+    """Return another minor version and where its interpreter is, if this machine has one."""
+    folders = [*os.get_exec_path(), *(Path.home() / ".pyenv" / "versions").glob("*/bin")]
+    for minor in (13, 12, 11, 10, 9):
+        for path in (Path(folder, f"python3.{minor}") for folder in folders):
+            if minor != sys.version_info.minor and path.exists():  # pyenv's shims may not run
+                done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
+                if done.stdout.startswith(f"Python 3.{minor}."):
+                    return f"3.{minor}", path
+    return None
+
+
+def test_another_python_in_the_image_is_an_error_of_the_call(
+    make: Callable[..., HubExecutor], hub: LocalHub, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = another_python()
+    if found is None:
+        pytest.skip("there is no other Python on this machine")
+    version, path = found
+    # LocalHub takes the Python that an image's name promises from PATH. That the name of the
+    # default image promises another one stands for an image that does not keep its promise.
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+    image = f"ghcr.io/astral-sh/uv:python{version}-bookworm"
+    monkeypatch.setattr("hfexecutor.options.default_image", lambda: image)
+
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with make(reuse_workers=mode == "warm") as executor:
+        futures = [executor.submit(pow, 2, n) for n in range(3)]
+        for future in futures:
+            with pytest.raises(
+                hfexecutor.PythonMismatchError,
+                match=rf"has Python {version}\.\d+, but this script runs Python {ours}, .*job ",
+            ):
+                future.result(30)
+    assert hub.running == 0
 
 
 def test_a_failing_initializer_breaks_the_executor(make: Callable[..., HubExecutor]) -> None:
@@ -249,10 +296,24 @@ def test_a_call_that_is_too_large_for_a_launch_says_so(make: Callable[..., HubEx
         ({"max_retries": -1}, "max_retries"),
         ({"initializer": 3}, "callable"),
         ({"endpoint": "ftp://x"}, "endpoint"),
+        ({"endpoint": 3}, "endpoint must be"),
+        ({"token": 3}, "token must be"),
+        ({"namespace": ""}, "namespace must be"),
+        ({"image": 3}, "image must be"),
+        ({"python": 3.11}, "python must be"),
+        ({"flavor": None}, "flavor must be"),
+        ({"env": ["a"]}, "env must be"),
+        ({"labels": [1]}, "labels must be"),
+        ({"initargs": 3}, "initargs must be"),
+        ({"reuse_workers": "no"}, "reuse_workers must be"),
     ],
 )
 def test_bad_options_are_named_at_once(
     make: Callable[..., HubExecutor], options: dict[str, Any], text: str
 ) -> None:
+    before = threading.active_count()
     with pytest.raises((ValueError, TypeError), match=text):
         make(**options)
+    with pytest.raises((ValueError, TypeError), match=text):
+        HubExecutor(**{"endpoint": "local", **options})
+    assert threading.active_count() == before, "nothing was started"
