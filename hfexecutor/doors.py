@@ -57,26 +57,29 @@ class Doors:
         else:
             self._scheduler.watch.nudge()
             self.stage_seen(worker)
-            self._scheduler.later(DOOR_WAIT, self._give_up_unseen, worker)
-
-    def _give_up_unseen(self, worker: Worker) -> None:
-        """Give up on a door whose address the Hub does not tell."""
-        if worker.door is None and not worker.door_shut and not worker.closing:
-            logger.warning("the Hub tells no address for the door of %s", worker.describe())
-            self.failed(worker)
 
     def stage_seen(self, worker: Worker) -> None:
         """Open the door of a worker whose address has become known."""
         job = worker.job
         if worker.door is not None or worker.one_shot or worker.door_shut or not worker.hello:
             return
-        if job is not None and job.expose_urls and worker.phase not in TERMINAL:
+        if worker.phase is Phase.RUNNING and job is not None and not job.expose_urls:
+            self._note_missing_address(worker)
+        elif job is not None and job.expose_urls and worker.phase not in TERMINAL:
             worker.door = job.expose_urls[0]
             self._scheduler.spawn(feed(self._scheduler, worker))
             # The first message shows whether it can be used, and brings what was missed so far.
             worker.order(wire.AGAIN, list(worker.held)[:MOST_ASKED])
             _kill(worker)
             self._scheduler.pump()
+
+    def _note_missing_address(self, worker: Worker) -> None:
+        """Give up on a door whose address the Hub does not tell, list after list."""
+        now = self._scheduler.now()
+        worker.unaddressed_since = worker.unaddressed_since or now
+        if now - worker.unaddressed_since > DOOR_WAIT:
+            logger.warning("the Hub tells no address for the door of %s", worker.describe())
+            self.failed(worker)
 
     def answered(self, worker: Worker, reply: Iterable[wire.Entry]) -> None:
         """Take the answer to a message: the calls given back go to somebody else."""

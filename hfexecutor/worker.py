@@ -77,6 +77,7 @@ class Worker:
         self.door: str | None = None
         self.door_shut = False  # it has none, or it cannot be reached
         self.door_answered = False
+        self.unaddressed_since: float | None = None  # the Hub shows it running without an address
         self.unsure: set[int] = set()  # calls in a message that may not have been delivered
         self.outbox: deque[Call] = deque()
         self.pieces: deque[wire.Entry] = deque()  # of the call that is being sent
