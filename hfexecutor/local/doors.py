@@ -26,6 +26,7 @@ class Doors:
 
     Attributes:
         token: what `Authorization: Bearer` must carry at a port that is not public.
+        hub_port: the port of the hub itself, to which no door leads.
         timings: `door` and `door_rate` apply.
         plan: the faults; those of doors apply.
         count: called with the method of each request that is let in.
@@ -33,27 +34,37 @@ class Doors:
     """
 
     token: bytes = field(repr=False)
+    hub_port: int
     timings: Timings
     plan: Plan
     count: Callable[[str], None]
     connections: set[asyncio.Transport] = field(default_factory=set)
-    _servers: dict[tuple[str, int], asyncio.Server] = field(default_factory=dict)
-    _over: deque[tuple[str, int]] = field(default_factory=deque)
+    _servers: dict[tuple[Job, int], asyncio.Server] = field(default_factory=dict)
+    _over: deque[tuple[Job, int]] = field(default_factory=deque)
 
     async def open(self, job: Job) -> None:
         """Have a listener for each exposed port of a job, and for no other port of it."""
         for port in job.ports:
-            if (job.id, port) not in self._servers:
+            if (job, port) not in self._servers:
                 await self._open(job, port)
-        for key in [key for key in self._servers if key[0] == job.id and key[1] not in job.ports]:
+        for key in [key for key in self._servers if key[0] is job and key[1] not in job.ports]:
             self._close(key)
         job.urls = {port: self._url(job, port) for port in job.ports}
 
     def job_over(self, job: Job) -> None:
         """Keep the doors of a job that is over for a while."""
-        self._over.extend((job.id, port) for port in job.ports)
+        self._over.extend((job, port) for port in job.ports)
         while len(self._over) > _KEPT_AFTER_THE_END:
             self._close(self._over.popleft())
+
+    def leads_to(self, job: Job, port: int) -> bool:
+        """Say whether a port of this machine is a job's, as far as one can tell.
+
+        All jobs share the machine's ports, and so does the hub: of two jobs that expose the same
+        one, the first has it.
+        """
+        live = (one for one, its in self._servers if its == port and not one.stage.over)
+        return port != self.hub_port and next(live, None) is job
 
     def close(self) -> None:
         """Close all listeners and connections."""
@@ -69,13 +80,13 @@ class Doors:
     async def _open(self, job: Job, port: int) -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Client(self, job, port), LOOPBACK, 0)
-        self._servers[job.id, port] = server
+        self._servers[job, port] = server
 
-    def _close(self, key: tuple[str, int]) -> None:
+    def _close(self, key: tuple[Job, int]) -> None:
         server = self._servers.pop(key, None)
         if server is not None:
             stop_listening(server.sockets[0])
             server.close()
 
     def _url(self, job: Job, port: int) -> str:
-        return f"http://{LOOPBACK}:{self._servers[job.id, port].sockets[0].getsockname()[1]}"
+        return f"http://{LOOPBACK}:{self._servers[job, port].sockets[0].getsockname()[1]}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MAX_HEAD = 32 * 1024
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(rb"[!-~]+")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSION = re.compile(rb"HTTP/1\.[01]")
 
 
@@ -41,7 +42,7 @@ class Head:
             return None
         if length is None:
             return 0
-        if not length.isdigit():
+        if not _LENGTH.fullmatch(length):
             raise HeadError("invalid content-length header")
         return int(length)
 

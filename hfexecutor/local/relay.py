@@ -178,7 +178,7 @@ class Client(asyncio.Protocol):
             return False
         try:
             head = heads.parse(bytes(self._buffer[:end]))
-            self._body = heads.Body(head.length)
+            self._body, self._raw = heads.Body(head.length), head.upgrade
             refusal = self._why_not(head)
         except heads.HeadError as error:
             refusal = 400, str(error)
@@ -202,7 +202,6 @@ class Client(asyncio.Protocol):
 
     def _begin(self, head: heads.Head) -> None:
         self.doors.count(head.method.decode())
-        self._raw = head.upgrade
         struck = self.doors.plan.strike(DoorFault, self._job.number, self._job.labels)
         self._fault = struck[0].how if struck else None
         if self._fault == "refuse":
@@ -223,7 +222,7 @@ class Client(asyncio.Protocol):
         answer = self._job.doors.get(self._port)
         if answer is not None:
             await self._answer(answer, head)
-        elif await self._connected():
+        elif self.doors.leads_to(self._job, self._port) and await self._connected():
             self._pass_on(head)
         else:
             self._refuse(502, f"The job does not listen on port {self._port}")

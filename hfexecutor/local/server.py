@@ -61,6 +61,7 @@ class Core:
         self._server: asyncio.Server | None = None
         self._state = ServerState()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._down = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="LocalHub", daemon=True)
 
     # ------------------------------------------------------------------ from any thread
@@ -121,7 +122,7 @@ class Core:
 
     async def _open(self) -> None:
         settings, me = self._settings, self._identity
-        doors = Doors(me.token.encode(), settings.timings, self.plan, self._count_door)
+        doors = Doors(me.token.encode(), self._port, settings.timings, self.plan, self._count_door)
         self.store = Store(self._runner, settings.timings, doors, self.plan, settings.log_window)
         api = Api(self.store, me, settings.page_size, self._cut)
         routes = api.routes() + Page(self.store, me, settings.page_key).routes()
@@ -187,13 +188,14 @@ class Core:
             self._server.close()
 
     async def _go_down(self, down: float) -> None:
-        self._stop_listening()
-        for transport in self._transports():
-            cut(transport)
-        self.store.doors.cut()
-        await asyncio.sleep(down)
-        self._listener = listen(self._port)
-        await self._listen()
+        async with self._down:  # who comes while the hub is down takes it down again after that
+            self._stop_listening()
+            for transport in self._transports():
+                cut(transport)
+            self.store.doors.cut()
+            await asyncio.sleep(down)
+            self._listener = listen(self._port)
+            await self._listen()
 
     async def _close(self) -> None:
         self._stop_listening()

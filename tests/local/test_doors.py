@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import time
 
 import httpx
@@ -128,6 +129,8 @@ def test_each_request_on_a_connection_needs_the_token(raw, hub):
         (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"403"),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 40_000, b"431"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\nConnection: close\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
     ],
 )
@@ -152,6 +155,37 @@ def test_nobody_listens(raw, auth):
         httpx.post(url, content=b"x", headers=auth, trust_env=False, verify=False).status_code
         == 503
     )
+
+
+def test_no_door_leads_to_the_hub(raw):
+    port = int(raw.hub.endpoint.rpartition(":")[2])
+    job = raw.run("sleep", "60", expose={"ports": [port], "portsPublic": [port]})
+    (url,) = raw.wait(job, "RUNNING")["status"]["exposeUrls"]
+    with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=20) as door:
+        assert door.get("/api/jobs/hardware").status_code == 502
+    raw.cancel(job)
+
+
+def test_of_two_jobs_with_the_same_port_the_first_has_it(raw, auth, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with served(raw) as (first, door):
+        assert door.post("/echo", content=b"x", headers=auth).text == "x"
+        (port,) = raw.inspect(first)["expose"]["ports"]
+        second = raw.run(
+            *("sh", "-c", 'cat "$0"; exec "$@"', str(fifo), sys.executable, "-c", SERVER),
+            str(port),
+            expose={"ports": [port]},
+        )
+        (url,) = raw.wait(second, "RUNNING")["status"]["exposeUrls"]
+        with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=20) as other:
+            assert other.post("/echo", content=b"x", headers=auth).status_code == 502
+            assert door.post("/echo", content=b"y", headers=auth).text == "y"
+            raw.cancel(first)
+            fifo.write_text("")
+            assert next(raw.lines(second)) == "ready"
+            assert other.post("/echo", content=b"z", headers=auth).text == "z"
+        raw.cancel(second)
 
 
 def test_the_end_of_the_job_ends_its_connections(raw, auth):

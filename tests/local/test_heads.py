@@ -49,6 +49,7 @@ def test_what_is_no_head(head):
         b"content-length: 1\r\ncontent-length: 2",
         b"content-length: 1\r\ntransfer-encoding: chunked",
         b"content-length: -1",
+        b"content-length: " + b"1" * 5000,
         b"content-length: 1,1",
         b"transfer-encoding: gzip, chunked",
         b"transfer-encoding: chunked\r\ntransfer-encoding: identity",
