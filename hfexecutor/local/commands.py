@@ -58,6 +58,8 @@ def plan(launch: Launch, home: str, pythons: Mapping[str, str]) -> Plan:
     """
     if launch.volumes:
         raise CannotStartError("LocalHub does not mount volumes")
+    if launch.ssh:
+        raise CannotStartError("LocalHub lets nobody into a job with SSH")
     command = [*launch.command, *launch.arguments]
     if not command:
         raise CannotStartError("LocalHub knows no image's own entrypoint: give a command")

@@ -57,7 +57,7 @@ class Flavor:
         return {
             "CPU_CORES": str(self.cpus),
             "MEMORY": f"{self.ram_gb}Gi",
-            "ACCELERATOR": self.name if self.count else "",
+            "ACCELERATOR": self.name if self.count else "none",
         }
 
 
@@ -68,7 +68,7 @@ FLAVORS = {
     for flavor in (
         Flavor("cpu-basic", "CPU Basic", 2, 16, 50, 0.01),
         Flavor("cpu-upgrade", "CPU Upgrade", 8, 32, 50, 0.03),
-        Flavor("cpu-performance", "CPU Performance", 32, 256, 500, 1.90),
+        Flavor("cpu-performance", "CPU Performance", 32, 256, 1024, 1.90),
         Flavor("cpu-xl", "CPU XL", 16, 124, 1000, 1.00),
         Flavor("sprx8", "Intel Sapphire Rapids x8", 32, 256, 500, 1.70),
         Flavor("zero-a10g", "ZeroGPU", 8, 32, 50, 0.0, "A10G", 1, 24),
@@ -90,20 +90,28 @@ FLAVORS = {
         Flavor("h200x2", "2x Nvidia H200", 46, 512, 6000, 10.00, "H200", 2, 282),
         Flavor("h200x4", "4x Nvidia H200", 92, 1024, 12000, 20.00, "H200", 4, 564),
         Flavor("h200x8", "8x Nvidia H200", 184, 2048, 24000, 40.00, "H200", 8, 1128),
-        Flavor("rtx-pro-6000", "Nvidia RTX PRO 6000", 23, 200, 1000, 2.80, "RTX PRO 6000", 1, 96),
+        Flavor("rtx-pro-6000", "Nvidia RTX PRO 6000", 23, 256, 475, 2.75, "RTX PRO 6000", 1, 96),
         Flavor(
-            "rtx-pro-6000x2", "2x Nvidia RTX PRO 6000", 46, 400, 2000, 5.60, "RTX PRO 6000", 2, 192
+            "rtx-pro-6000x2", "2x Nvidia RTX PRO 6000", 46, 512, 950, 5.50, "RTX PRO 6000", 2, 192
         ),
         Flavor(
-            "rtx-pro-6000x4", "4x Nvidia RTX PRO 6000", 92, 800, 4000, 11.20, "RTX PRO 6000", 4, 384
+            "rtx-pro-6000x4",
+            "4x Nvidia RTX PRO 6000",
+            92,
+            1024,
+            1900,
+            11.00,
+            "RTX PRO 6000",
+            4,
+            384,
         ),
         Flavor(
             "rtx-pro-6000x8",
             "8x Nvidia RTX PRO 6000",
             184,
-            1600,
-            8000,
-            22.40,
+            2048,
+            3800,
+            22.00,
             "RTX PRO 6000",
             8,
             768,

@@ -15,7 +15,7 @@ from .runners import Launch
 from .stages import End, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .logs import Log
     from .plan import Plan
@@ -30,6 +30,7 @@ class Job:
     Attributes:
         spec: what was asked for.
         labels, ports, public_ports: as in the spec, but they can be replaced while the job lives.
+        was_exposed: whether it has had an exposed port at any time.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Job:
         self.labels = dict(spec.labels)
         self.ports = spec.ports
         self.public_ports = spec.public_ports
+        self.was_exposed = bool(spec.ports)
         self.stage = Stage.SCHEDULING
         self.message: str | None = None
         self.cancel_reason: str | None = None
@@ -75,7 +77,11 @@ class Job:
     @property
     def shown_stage(self) -> str:
         """The stage as the API tells it."""
-        return self.odd_stage if self.odd_stage and self.stage is Stage.RUNNING else str(self.stage)
+        return self.word_for(self.stage)
+
+    def word_for(self, stage: Stage) -> str:
+        """Return what the API calls one of the job's stages."""
+        return self.odd_stage if self.odd_stage and stage is Stage.RUNNING else str(stage)
 
     def stage_before(self, seconds: float) -> Stage | None:
         """The stage so many seconds ago; None: the job did not exist then."""
@@ -124,7 +130,14 @@ class Job:
         mischief = Mischief(self, plan)
         end = End(Stage.ERROR)
         for attempt in itertools.count(1):
-            end = await self._attempt(runner, attempt, deadline, mischief)
+            try:
+                end = await self._attempt(runner, attempt, deadline, mischief)
+            except CannotStartError as error:
+                # What is missing now would be missing in the next attempt.
+                self.log.say(str(error))
+                self.failures += 1
+                end = End(Stage.ERROR, str(error))
+                break
             if end.stage is Stage.COMPLETED or self._end.done():
                 break
             self.failures += 1
@@ -138,11 +151,9 @@ class Job:
     ) -> End:
         self.log.say(f"===== Job started at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} =====")
         output = mischief.output()
-        try:
-            self.running = running = await runner.start(self._launch(attempt), output.feed)
-        except CannotStartError as error:
-            self.log.say(str(error))
-            return End(Stage.ERROR, str(error))
+        self.running = running = await self._started(runner, attempt, output.feed, deadline)
+        if running is None:
+            return End(Stage.ERROR)
         self._enter_running()
         mischief.begin()
         status = await self._status(running, deadline)
@@ -150,15 +161,30 @@ class Job:
         output.flush()
         return _ended(status)
 
+    async def _started(
+        self, runner: Runner, attempt: int, write: Callable[[bytes], None], deadline: float
+    ) -> Running | None:
+        """Start an attempt, which may take long; None: the job is to end before that is done."""
+        starting = asyncio.ensure_future(runner.start(self._launch(attempt), write))
+        try:
+            await self._wait_for(starting, deadline)
+        finally:
+            starting.cancel()  # nothing happens where it is done
+            await asyncio.wait({starting})
+        return None if starting.cancelled() else starting.result()
+
     async def _status(self, running: Running, deadline: float) -> int:
         """Wait until the attempt has ended; end it when the job is to end or its time is up."""
         over = asyncio.ensure_future(running.wait())
-        either: set[asyncio.Future[Any]] = {over, self._end}
-        left = max(0.0, deadline - time.monotonic())
-        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if not over.done():
-            self.end(End(Stage.ERROR, "Job timeout"))
+        await self._wait_for(over, deadline)
         return await over
+
+    async def _wait_for(self, one: asyncio.Future[Any], deadline: float) -> None:
+        """Wait for something, but no longer than the job may live; past that, end the job."""
+        left = max(0.0, deadline - time.monotonic())
+        await asyncio.wait({one, self._end}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not one.done():
+            self.end(End(Stage.ERROR, "Job timeout"))
 
     def _launch(self, attempt: int) -> Launch:
         spec = self.spec
@@ -173,6 +199,7 @@ class Job:
             labels=self.labels,
             flavor=spec.flavor,
             volumes=spec.volumes,
+            ssh=spec.ssh,
         )
 
     def _enter_running(self) -> None:

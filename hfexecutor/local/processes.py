@@ -75,11 +75,16 @@ class ProcessRunner:
             "directories": [path, str(Path(path, "tmp"))],
         }
         run = ProcessRun(write, self._running)
-        with _sealed(json.dumps(spec).encode()) as spec_fd:
-            theirs, output = run.open()
-            with theirs, open(output, "wb", buffering=0):  # noqa: ASYNC230, PTH123
-                await self._send([theirs.fileno(), output, spec_fd])
-        await run.started.wait()
+        try:
+            with _sealed(json.dumps(spec).encode()) as spec_fd:
+                theirs, output = run.open()
+                with theirs, open(output, "wb", buffering=0):  # noqa: ASYNC230, PTH123
+                    await self._send([theirs.fileno(), output, spec_fd])
+            await run.started.wait()
+        except asyncio.CancelledError:
+            run.kill()
+            await run.gone.wait()
+            raise
         return run
 
     async def _plan(self, launch: Launch, home: str) -> commands.Plan:
@@ -88,8 +93,7 @@ class ProcessRunner:
                 return commands.plan(launch, home, self._pythons)
             except commands.PythonWantedError as wanted:
                 version = wanted.version
-            # Runs uv, which takes its time.
-            self._pythons[version] = await asyncio.to_thread(uv.provide_python, version)
+            self._pythons[version] = await uv.provide_python(version)
 
     async def _send(self, fds: list[int]) -> None:
         async with self._lock:

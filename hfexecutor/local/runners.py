@@ -24,6 +24,7 @@ class Launch:
     labels: Mapping[str, str]
     flavor: str
     volumes: tuple[Mapping[str, object], ...] = ()
+    ssh: bool = False
 
     def __str__(self) -> str:
         return f"job {self.job_id}, attempt {self.attempt}"
@@ -52,6 +53,8 @@ class Runner(Protocol):
 
     async def start(self, launch: Launch, write: Callable[[bytes], None]) -> Running:
         """Start an attempt that calls `write` with what the job prints.
+
+        Is cancelled when the job is to end before that; nothing of the attempt may be left then.
 
         Raises:
             CannotStartError: the job ends in stage ERROR with its message.

@@ -28,6 +28,7 @@ class Spec:
     volumes: tuple[Mapping[str, Any], ...] = ()
     arch: str | None = None
     resource_group: str | None = None
+    ssh: bool = False
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Spec:
@@ -49,4 +50,5 @@ class Spec:
             volumes=tuple(body.get("volumes", ())),
             arch=body.get("arch"),
             resource_group=body.get("resourceGroupId"),
+            ssh=body.get("ssh", {}).get("enabled", False),
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +83,9 @@ def executable() -> str:
 def settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings for uv that the person who runs the hub has made, for uv or for pip.
 
-    They name package indexes and may hold passwords: they are for uv alone, not for what it runs.
+    They name package indexes and may hold passwords: they are for uv, and taken away again from
+    what it runs. Only what uv starts itself has them: a script, of which uv alone knows what it
+    needs, and the command of a command line that `parse` does not understand.
     """
     home = Path(environ.get("HOME", "/"))
     found = _from_pip(environ, home)
@@ -115,19 +119,20 @@ def _from_pip(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     return found
 
 
-def provide_python(version: str) -> str:
+async def provide_python(version: str) -> str:
     """Return another interpreter: one that is here, or one that uv may fetch.
 
-    Whether it may is uv's own setting (`UV_PYTHON_DOWNLOADS`). Blocks for as long as that takes.
+    Whether it may is uv's own setting (`UV_PYTHON_DOWNLOADS`). Who no longer wants to wait for that
+    cancels this.
 
     Raises:
         CannotStartError: there is none of that version to be had.
     """
-    found = _find(version)
+    found = await _find(version)
     if found:
         return found
-    done = _uv("python", "install", version)
-    found = _find(version) if done.returncode == 0 else None
+    done = await _uv("python", "install", version)
+    found = await _find(version) if done.returncode == 0 else None
     if found:
         return found
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -139,16 +144,30 @@ def provide_python(version: str) -> str:
     )
 
 
-def _find(version: str) -> str | None:
-    done = _uv("python", "find", "--no-project", "--no-python-downloads", version)
+async def _find(version: str) -> str | None:
+    done = await _uv("python", "find", "--no-project", "--no-python-downloads", version)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _uv(*words: str) -> subprocess.CompletedProcess[str]:
+async def _uv(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run uv to its end; it is killed when the wait is cancelled, or takes too long."""
     argv = [executable(), *words]
-    try:
-        return subprocess.run(
-            argv, check=False, capture_output=True, text=True, timeout=_INSTALL_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(argv, 1, "", "timed out")
+    # Files, not pipes: what a killed uv leaves behind may hold a pipe open. And not asyncio's
+    # processes: how those are waited for depends on the policy of the user's own loop.
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(  # noqa: ASYNC220
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
+        ) as process,
+    ):
+        try:
+            async with asyncio.timeout(_INSTALL_SECONDS):
+                status = await asyncio.to_thread(process.wait)
+        except TimeoutError:
+            return subprocess.CompletedProcess(argv, 1, "", "timed out")
+        finally:
+            process.kill()
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(argv, status, output.read(), errors.read())

@@ -189,8 +189,9 @@ def _become(spec: dict[str, Any], output: int, keeper: int) -> NoReturn:
     try:
         os.chdir(spec["cwd"])
         os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
-    except OSError as error:
-        os.write(2, f"exec {spec['argv'][0]}: {error.strerror}\n".encode())
+    except (OSError, ValueError) as error:  # ValueError: an argument that no process can have
+        why = getattr(error, "strerror", None) or str(error)
+        os.write(2, f"exec {spec['argv'][0]}: {why}\n".encode(errors="replace"))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 

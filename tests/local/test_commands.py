@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
@@ -117,7 +118,7 @@ def test_environment_of_a_job():
         *("PATH", "HOME", "TMPDIR", "LANG", "JOB_ID", "CPU_CORES", "MEMORY", "ACCELERATOR"),
         *("A", "B"),
     }
-    assert (env["CPU_CORES"], env["MEMORY"], env["ACCELERATOR"]) == ("8", "mine", "")
+    assert (env["CPU_CORES"], env["MEMORY"], env["ACCELERATOR"]) == ("8", "mine", "none")
     assert env["HOME"] == "/h"
     gpu = commands.environment(launch("x", flavor="t4-small"), "/h")
     assert gpu["ACCELERATOR"] == "t4-small"
@@ -129,6 +130,7 @@ def test_environment_of_a_job():
         (["no-such-program"], {}, "not found"),
         ([], {}, "entrypoint"),
         (["true"], {"volumes": ({"type": "bucket"},)}, "volumes"),
+        (["true"], {"ssh": True}, "SSH"),
     ],
 )
 def test_what_cannot_start(command, options, words):
@@ -139,7 +141,7 @@ def test_what_cannot_start(command, options, words):
 def test_a_python_that_is_not_to_be_had(monkeypatch):
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     with pytest.raises(CannotStartError, match=r"image pull failed: Python 3\.2 "):
-        uv.provide_python("3.2")
+        asyncio.run(uv.provide_python("3.2"))
 
 
 def test_secrets_stay_out_of_reprs():

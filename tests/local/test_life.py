@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hfexecutor.local import HUB, INSTANT, LocalHub, Timings
+from hfexecutor.local import HUB, INSTANT, LocalHub, Timings, uv
 
 
 def test_success(raw):
@@ -38,6 +38,18 @@ def test_a_command_that_does_not_exist(raw):
     assert "startedAt" not in raw.inspect(job)
 
 
+def test_what_cannot_start_is_not_tried_again(raw):
+    job = raw.run("no-such-program-here", attempts=10_000_000)
+    assert raw.wait(job)["status"]["failureCount"] == 1
+    assert len(list(raw.events(job))) == 2
+
+
+def test_ssh_is_refused(raw):
+    job = raw.run("true", ssh={"enabled": True})
+    assert "SSH" in raw.wait(job)["status"]["message"]
+    assert raw.wait(raw.run("true", ssh={"enabled": False}))["status"]["stage"] == "COMPLETED"
+
+
 def test_a_command_that_cannot_be_executed(raw, tmp_path):
     file = tmp_path / "not-a-program"
     file.write_text("")
@@ -51,6 +63,45 @@ def test_an_image_whose_python_cannot_be_had(raw, monkeypatch):
     job = raw.run("python", "-c", "1", dockerImage="python:3.2")
     assert "image pull failed" in raw.wait(job)["status"]["message"]
     assert "image pull failed" in raw.log(job)[0]
+
+
+@pytest.fixture
+def slow_uv(tmp_path, monkeypatch, until):
+    """Have a uv that takes a minute; returns a function that waits for its pid."""
+    script, note = tmp_path / "uv", tmp_path / "pid"
+    script.write_text(f"#!/bin/sh\necho $$ > {note}.part; mv {note}.part {note}; exec sleep 60\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(uv, "executable", lambda: str(script))
+
+    def started():
+        until(note.exists)
+        return int(note.read_text())
+
+    return started
+
+
+def test_an_image_that_is_still_pulled_can_be_cancelled(raw, slow_uv, alive):
+    job = raw.run("python", "-c", "1", dockerImage="python:3.2")
+    pid = slow_uv()
+    assert raw.cancel(job).json()["status"]["stage"] == "CANCELED"
+    assert not alive(pid)
+    assert "startedAt" not in raw.inspect(job)
+
+
+def test_an_image_that_is_pulled_for_too_long(raw, slow_uv, alive):
+    job = raw.run("python", "-c", "1", dockerImage="python:3.2", timeoutSeconds=1, attempts=9)
+    pid = slow_uv()
+    assert raw.wait(job)["status"] == {"stage": "ERROR", "message": "Job timeout"}
+    assert not alive(pid)
+
+
+def test_a_hub_is_closed_while_an_image_is_pulled(make, slow_uv, alive):
+    hub, raw = make()
+    raw.run("python", "-c", "1", dockerImage="python:3.2")
+    pid = slow_uv()
+    hub.close()
+    assert not alive(pid)
+    assert hub.running == 0
 
 
 def test_timeout(raw, alive):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import httpx
 
 from hfexecutor.local import Launch, LocalHub
+from hfexecutor.local.processes import ProcessRunner
 
 
 class Simulated:
@@ -85,3 +88,45 @@ def test_thousands_of_jobs_in_one_hub():
                 )
             assert raw("GET", f"{raw.jobs}/count").json() == {"count": 300}
     assert hub.running == 0
+
+
+# ---------------------------------------------------------------------------- processes
+
+
+def launch(*command, **options):
+    fields = {"environment": {}, "secrets": {}, "labels": {}, "flavor": "cpu-basic"}
+    return Launch("j1", 1, "any", command, (), **(fields | options))
+
+
+def test_what_no_process_can_have_is_said_in_the_log():
+    async def main():
+        runner, written = ProcessRunner(), []
+        running = await runner.start(launch("true", secrets={"S": "a\0b"}), written.append)
+        status = await running.wait()
+        await runner.close()
+        return status, b"".join(written)
+
+    status, written = asyncio.run(main())
+    assert status == 126
+    assert written.startswith(b"exec ")
+    assert b"Traceback" not in written
+
+
+def test_a_start_that_is_cancelled_leaves_nothing():
+    async def main():
+        runner = ProcessRunner()
+        runner.prepare()
+        warden = runner._warden.pid
+        os.kill(warden, signal.SIGSTOP)  # so that the start is under way until we let it go on
+        starting = asyncio.ensure_future(runner.start(launch("sleep", "60"), print))
+        await asyncio.sleep(0)
+        (run,) = runner._running
+        starting.cancel()
+        os.kill(warden, signal.SIGCONT)
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        assert run.gone.is_set()
+        assert not runner._running
+        await runner.close()
+
+    asyncio.run(main())
