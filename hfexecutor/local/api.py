@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .identity import Identity
     from .jobs import Job
+    from .settings import Settings
     from .store import Store
 
     Handler = Callable[[Request], Awaitable[ASGIApp]]
@@ -36,12 +37,12 @@ class Api:
     """Handlers of all routes; `routes` is what a router needs."""
 
     def __init__(
-        self, store: Store, identity: Identity, page_size: int, abort: Callable[[Scope], None]
+        self, store: Store, identity: Identity, settings: Settings, abort: Callable[[Scope], None]
     ) -> None:
         self._store = store
         self._abort = abort
         self._me = identity
-        self._page_size = page_size
+        self._settings = settings
         self._since = replies.now()
 
     def routes(self) -> list[tuple[str, str, Handler]]:
@@ -94,14 +95,19 @@ class Api:
         if ("dockerImage" in body) == ("spaceId" in body):
             raise ApiError(400, "Exactly one of dockerImage and spaceId is needed")
         _check_public(body.get("expose", {}))
+        too_much = schema.variables_problem(body)
+        if too_much:
+            raise ApiError(400, too_much)
         job = self._store.start(Spec.from_json(body), self._me.as_initiator())
         request.scope["job"] = job
         return self._show(job)
 
     async def page(self, request: Request) -> ASGIApp:
         """List jobs, newest first, a page at a time."""
-        found = self._store.find(_stages(request), _labels(request), _cursor(request))
-        shown, last = lists.page(found, self._page_size, self._store.plan, self._me)
+        plan = self._store.plan
+        moment = lists.moment(plan)
+        found = self._store.find(_stages(request), _labels(request), _cursor(request), moment)
+        shown, last = lists.page(found, self._settings.page_size, plan, self._me, moment)
         headers = {}
         if last is not None:
             url = request.url.include_query_params(cursor=_to_cursor(last))
@@ -128,7 +134,9 @@ class Api:
         """Start a job like another one."""
         job = self._job(request)
         initiator = {"type": "duplicated-job", "id": job.id}
-        return self._show(self._store.start(job.spec, initiator))
+        again = self._store.start(job.spec, initiator)
+        request.scope["job"] = again
+        return self._show(again)
 
     async def labels(self, request: Request) -> ASGIApp:
         """Replace a job's labels."""
@@ -149,16 +157,20 @@ class Api:
         """Stream a job's log."""
         job = self._job(request)
         timings = self._store.timings
-        batches = streams.follow(job.log, timings.log_lag, _tail(request))
-        return self._stream(logfaults.disturb(batches, job, self._store.plan))
+        replay = streams.Replay(job.log, _tail(request))
+        batches = streams.follow(job.log, timings.log_lag, replay)
+        return self._stream(logfaults.disturb(batches, job, self._store.plan, replay.there))
 
     async def metrics(self, request: Request) -> ASGIApp:
         """Stream what a running job uses."""
         job = self._job(request)
         if job.stage.over:
             raise ApiError(406, "Job is already finished")
-        meter = Meter()
-        return self._stream(streams.sample(job, self._store.timings.metrics, meter.sample))
+        meter, timings = Meter(), self._store.timings
+        samples = streams.sample(
+            job, timings.metrics, meter.sample, endless=self._settings.endless_metrics
+        )
+        return self._stream(samples)
 
     async def events(self, request: Request) -> ASGIApp:
         """Refuse: the form of this stream is not published."""

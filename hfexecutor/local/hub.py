@@ -47,8 +47,8 @@ class LocalHub:
     end of the process, however abrupt) ends them.
 
     Args:
-        profile: "instant" has no delays; "hub" has those of the real Hub, its rate limit and its
-            log window.
+        profile: "instant" has no delays; "hub" has those of the real Hub, its rate limit, its log
+            window, and its streams of metrics, which do not end with their jobs.
         port: 0 takes a free one. The hub listens on 127.0.0.1 only.
         namespace: the one user of this hub.
         token: what clients must send; None: a random one.
@@ -91,6 +91,7 @@ class LocalHub:
             rate_limit=(_HUB_RATE_LIMIT if real else None) if rate_limit == _UNSET else rate_limit,
             page_size=page_size,
             runner=runner,
+            endless_metrics=real,
             faults=tuple(faults),
             seed=seed,
         )

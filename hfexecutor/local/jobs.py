@@ -83,10 +83,11 @@ class Job:
         """Return what the API calls one of the job's stages."""
         return self.odd_stage if self.odd_stage and stage is Stage.RUNNING else str(stage)
 
-    def stage_before(self, seconds: float) -> Stage | None:
-        """The stage so many seconds ago; None: the job did not exist then."""
-        then = time.monotonic() - seconds
-        return next((stage for at, stage in reversed(self.history) if at <= then), None)
+    def stage_at(self, moment: float | None) -> Stage | None:
+        """The stage at a moment (by the monotonic clock), or now; None: there was no job then."""
+        if moment is None:
+            return self.stage
+        return next((stage for at, stage in reversed(self.history) if at <= moment), None)
 
     def end(self, end: End, *, at_once: bool = False) -> None:
         """Bring the job to an end from outside: cancel it, say.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from . import faults, replies
@@ -14,13 +15,18 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
+def moment(plan: Plan) -> float | None:
+    """Return as of when a list is to be, by the monotonic clock; None: as of now."""
+    lag = sum(fault.seconds for fault in plan.strike(faults.StaleList))
+    return time.monotonic() - lag if lag else None
+
+
 def page(
-    found: Iterator[Job], size: int, plan: Plan, owner: Identity
+    found: Iterator[Job], size: int, plan: Plan, owner: Identity, as_of: float | None
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Return the replies of one page, and the number of its last job if there may be more pages."""
     for fault in plan.strike(faults.SmallPages):
         size = fault.size
-    lag = sum(fault.seconds for fault in plan.strike(faults.StaleList))
     bare = plan.strike(faults.BareList)
     shown: list[dict[str, Any]] = []
     last = None
@@ -28,24 +34,10 @@ def page(
         if len(shown) == size:
             return shown, last
         last = job.number
-        reply = _reply(job, plan, owner, lag)
-        if reply is not None:
-            if bare:
-                del reply["environment"]
-            shown.append(reply)
+        if plan.strike(faults.MissJob, job.number, job.labels):
+            continue
+        reply = replies.job(job, owner, as_of)
+        if bare:
+            del reply["environment"]
+        shown.append(reply)
     return shown, None
-
-
-def _reply(job: Job, plan: Plan, owner: Identity, lag: float) -> dict[str, Any] | None:
-    if plan.strike(faults.MissJob, job.number, job.labels):
-        return None
-    reply = replies.job(job, owner)
-    if not lag:
-        return reply
-    stage = job.stage_before(lag)
-    if stage is None:
-        return None
-    if stage is not job.stage:
-        reply["status"] = {"stage": str(stage), "message": None}
-        reply.pop("finishedAt", None)
-    return reply

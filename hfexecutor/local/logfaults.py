@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
     Batches = AsyncIterator[list[bytes]]
+    Queue = asyncio.Queue[tuple[float, list[bytes] | CutError | None]]
 
 _RAW_LINE_ENDS = "odd \u2028 line \u2029 ends \x85 here\n".encode()
 
@@ -73,7 +74,7 @@ class Reading:
     Attributes:
         batches: what would be sent without the fault in question.
         job: whose log.
-        there: how many lines there were when the connection was made.
+        there: how many of its events were there when the connection was made.
     """
 
     batches: Batches
@@ -81,9 +82,15 @@ class Reading:
     there: int
 
 
-def disturb(batches: Batches, job: Job, plan: Plan) -> Batches:
-    """Return what a reader of a job's log gets, given the faults that strike this connection."""
-    there = job.log.total - job.log.start
+def disturb(batches: Batches, job: Job, plan: Plan, there: int) -> Batches:
+    """Return what a reader of a job's log gets, given the faults that strike this connection.
+
+    Args:
+        batches: what it gets without them.
+        job: whose log.
+        plan: knows which faults strike.
+        there: how many events of `batches` are a replay.
+    """
     for fault in plan.strike(tuple(_READING), job.number, job.labels):
         batches = _READING[type(fault)](fault, Reading(batches, job, there))
     return batches
@@ -116,7 +123,7 @@ async def _stall(fault: faults.StallLog, reading: Reading) -> Batches:
 
 
 async def _late(fault: faults.LateLog, reading: Reading) -> Batches:
-    queue: asyncio.Queue[tuple[float, list[bytes] | None]] = asyncio.Queue()
+    queue: Queue = asyncio.Queue()
     clock = asyncio.get_running_loop().time
     filling = asyncio.ensure_future(_fill(reading.batches, queue, lambda: clock() + fault.seconds))
     try:
@@ -125,18 +132,19 @@ async def _late(fault: faults.LateLog, reading: Reading) -> Batches:
             await asyncio.sleep(max(0.0, due - clock()))
             if batch is None:
                 return
+            if isinstance(batch, CutError):
+                raise batch
             yield batch
     finally:
         filling.cancel()
 
 
-async def _fill(
-    batches: Batches,
-    queue: asyncio.Queue[tuple[float, list[bytes] | None]],
-    due: Callable[[], float],
-) -> None:
-    async for batch in batches:
-        queue.put_nowait((due(), batch))
+async def _fill(batches: Batches, queue: Queue, due: Callable[[], float]) -> None:
+    try:
+        async for batch in batches:
+            queue.put_nowait((due(), batch))
+    except CutError as cut:
+        queue.put_nowait((due(), cut))
     queue.put_nowait((due(), None))
 
 

@@ -37,6 +37,7 @@ class Log:
         self.escape = escape
         self._events: deque[bytes] = deque(maxlen=window)
         self._total = 0
+        self._first: list[bytes] = []
         self._partial = b""
         self._listeners: dict[int, Callable[[], None]] = {}
         self._next_listener = 0
@@ -51,6 +52,11 @@ class Log:
     def start(self) -> int:
         """The number of the oldest line that is kept."""
         return self._total - len(self._events)
+
+    @property
+    def first(self) -> list[bytes]:
+        """The event of the very first line, whether or not it is kept; empty: there was none."""
+        return list(self._first)
 
     def feed(self, data: bytes) -> None:
         """Take in bytes as a job wrote them; lines end at LF only."""
@@ -96,9 +102,9 @@ class Log:
 
     def _append(self, lines: list[bytes]) -> None:
         tail = b'", "timestamp": "%s"}\n\n' % self._now().encode()
-        self._events.extend(
-            [b'data: {"data": "%s%s' % (self._within_quotes(line), tail) for line in lines]
-        )
+        events = [b'data: {"data": "%s%s' % (self._within_quotes(line), tail) for line in lines]
+        self._first = self._first or events[:1]
+        self._events.extend(events)
         self._total += len(lines)
         self._tell()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from .hardware import FLAVORS
+from .stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,15 +28,25 @@ def now() -> str:
     return stamp(datetime.now(UTC))
 
 
-def job(record: Job, owner: Identity) -> dict[str, Any]:
-    """Return a job as the API shows it: without the values of its secrets."""
+def job(record: Job, owner: Identity, moment: float | None = None) -> dict[str, Any]:
+    """Return a job as the API shows it: without the values of its secrets.
+
+    Args:
+        record: the job.
+        owner: whose job.
+        moment: its stage, and what belongs to that, are those of then (by the monotonic clock);
+            None: of now.
+    """
     spec = record.spec
+    stage = record.stage_at(moment) or record.stage
+    started = None if stage is Stage.SCHEDULING else record.started
+    finished = record.finished if stage.over else None
     found: dict[str, Any] = {
         "type": "job",
         "id": record.id,
         "createdAt": stamp(record.created),
-        "startedAt": record.started and stamp(record.started),
-        "finishedAt": record.finished and stamp(record.finished),
+        "startedAt": started and stamp(started),
+        "finishedAt": finished and stamp(finished),
         "createdBy": {"id": owner.user_id, "name": owner.name},
         "owner": owner.as_owner(),
         "initiator": record.initiator,
@@ -52,20 +64,24 @@ def job(record: Job, owner: Identity) -> dict[str, Any]:
         "retry": spec.attempts - 1,
         "resourceGroupId": spec.resource_group,
         "volumes": [_volume(volume) for volume in spec.volumes] or None,
-        "durations": _durations(record),
+        "durations": _durations(record.created, started, finished or _utc(moment)),
     }
     shown = {key: value for key, value in found.items() if value is not None}
-    shown["status"] = _status(record)
+    shown["status"] = _status(record, stage)
     return shown
 
 
-def _status(record: Job) -> dict[str, Any]:
-    status: dict[str, Any] = {"stage": record.shown_stage, "message": record.message}
-    if record.failures:
+def _status(record: Job, stage: Stage) -> dict[str, Any]:
+    now = stage is record.stage
+    status: dict[str, Any] = {
+        "stage": record.word_for(stage),
+        "message": record.message if now else None,
+    }
+    if record.failures and now:
         status["failureCount"] = record.failures
-    if record.cancel_reason:
+    if record.cancel_reason and now:
         status["cancelReason"] = record.cancel_reason
-    if record.urls and record.started:
+    if record.urls and record.started and stage is not Stage.SCHEDULING:
         status["exposeUrls"] = [record.urls[port] for port in record.ports if port in record.urls]
     return status
 
@@ -81,14 +97,21 @@ def _volume(volume: Any) -> dict[str, Any]:
     return {key: volume[key] for key in known if key in volume}
 
 
-def _durations(record: Job) -> dict[str, int]:
-    end = record.finished or datetime.now(UTC)
-    found = {"totalSecs": round((end - record.created).total_seconds())}
-    if record.started:
-        waited = record.started - record.created
-        found["schedulingSecs"] = round(waited.total_seconds())
-        found["runningSecs"] = round((end - record.started).total_seconds())
+def _utc(moment: float | None) -> datetime:
+    ago = 0.0 if moment is None else time.monotonic() - moment
+    return datetime.now(UTC) - timedelta(seconds=ago)
+
+
+def _durations(created: datetime, started: datetime | None, end: datetime) -> dict[str, int]:
+    found = {"totalSecs": _seconds(end - created)}
+    if started:
+        found["schedulingSecs"] = _seconds(started - created)
+        found["runningSecs"] = _seconds(end - started)
     return found
+
+
+def _seconds(span: timedelta) -> int:
+    return max(0, round(span.total_seconds()))
 
 
 def usage(records: Iterable[Job]) -> dict[str, Any]:
@@ -114,7 +137,7 @@ def _bill(record: Job) -> dict[str, Any]:
     seconds = ((record.finished or datetime.now(UTC)) - record.started).total_seconds()
     minutes = max(1, -int(-seconds // 60))
     per_minute = FLAVORS[record.spec.flavor].micro_usd_per_minute
-    per_minute += round(_EXPOSED_PORT_HOURLY * 1e6 / 60) if record.ports else 0
+    per_minute += round(_EXPOSED_PORT_HOURLY * 1e6 / 60) if record.was_exposed else 0
     bill = {
         "jobId": record.id,
         "hardwareFlavor": record.spec.flavor,

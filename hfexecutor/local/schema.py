@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_SAFE = 2**53 - 1
+_MAX_VARIABLES = 1 << 20  # "about 1 MB": environment and secrets together
+# No process can have these in its arguments or its environment, and no reply in its UTF-8.
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _PORTS = {
     "type": "array",
     "maxItems": 20,
@@ -110,6 +113,21 @@ def problem(value: Any, schema: dict[str, Any], path: str = "") -> str | None:
     return None
 
 
+def variables_problem(body: dict[str, Any]) -> str | None:
+    """Say that a job of the form `RUN` has too large an environment, or return None."""
+    size = sum(
+        len(name) + len(value.encode())
+        for kind in ("environment", "secrets")
+        for name, value in body.get(kind, {}).items()
+    )
+    if size <= _MAX_VARIABLES:
+        return None
+    return (
+        f"Too big: environment and secrets have {size} bytes together, and at most "
+        f"{_MAX_VARIABLES} are allowed"
+    )
+
+
 def _is(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
@@ -123,6 +141,8 @@ def _string_problem(value: str, schema: dict[str, Any], _path: str, where: str) 
         return f"Too small: expected at least {schema['minLength']} characters{where}"
     if len(value) > schema.get("maxLength", len(value)):
         return f"Too big: expected at most {schema['maxLength']} characters{where}"
+    if _UNUSABLE.search(value):
+        return f"Invalid string: holds a NUL or half of a surrogate pair{where}"
     if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         return f"Invalid string: must match pattern /{schema['pattern']}/{where}"
     return None

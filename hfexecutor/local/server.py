@@ -124,7 +124,7 @@ class Core:
         settings, me = self._settings, self._identity
         doors = Doors(me.token.encode(), self._port, settings.timings, self.plan, self._count_door)
         self.store = Store(self._runner, settings.timings, doors, self.plan, settings.log_window)
-        api = Api(self.store, me, settings.page_size, self._cut)
+        api = Api(self.store, me, settings, self._cut)
         routes = api.routes() + Page(self.store, me, settings.page_key).routes()
         troubles = Troubles(self.plan, self.store, self._reset, self._restart_by_fault)
         budget = Budget(settings.rate_limit)

@@ -21,6 +21,7 @@ class Settings:
     page_size: int
     rate_limit: int | None
     runner: Runner | None
+    endless_metrics: bool = False
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     page_key: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)

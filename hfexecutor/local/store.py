@@ -93,16 +93,30 @@ class Store:
             raise ApiError(409, f"Job is already finished ({job.stage})")
         job.ports = tuple(dict.fromkeys(ports))
         job.public_ports = tuple(dict.fromkeys(public))
+        job.was_exposed = job.was_exposed or bool(job.ports)
         await self.doors.open(job)
 
     def find(
-        self, stages: set[str], labels: list[tuple[str, str]], before: int | None = None
+        self,
+        stages: set[str],
+        labels: list[tuple[str, str]],
+        before: int | None = None,
+        moment: float | None = None,
     ) -> Iterator[Job]:
-        """Yield jobs that are in one of the stages and have all the labels, newest first."""
+        """Yield jobs that are in one of the stages and have all the labels, newest first.
+
+        Args:
+            stages: none: in any stage.
+            labels: keys and values.
+            before: only jobs whose numbers are lower.
+            moment: the stages are those of then (by the monotonic clock); None: of now.
+        """
         for job in reversed(self._jobs.values()):
+            stage = job.stage_at(moment)
             if (
-                (before is None or job.number < before)
-                and (not stages or job.stage in stages)
+                stage is not None
+                and (before is None or job.number < before)
+                and (not stages or stage in stages)
                 and all(job.labels.get(key) == value for key, value in labels)
             ):
                 yield job

@@ -113,24 +113,41 @@ def _joined(events: list[bytes]) -> list[bytes]:
     return [b"".join(chunk) for chunk in chunks]
 
 
-async def follow(log: Log, lag: float, tail: int | None) -> AsyncIterator[list[bytes]]:
-    """Yield the events of a log from its start, or the last `tail`, to its end.
+class Replay:
+    """What a reader gets of the lines that are there already.
+
+    Attributes:
+        ahead: what is sent before all else.
+        position: the number of the line that comes next.
+        there: how many events all that is.
+    """
+
+    def __init__(self, log: Log, tail: int | None) -> None:
+        self.ahead: list[bytes] = []
+        self.position = log.start
+        if tail is not None and log.total - tail > log.start:
+            self.position = log.total - tail
+            self.ahead = log.first  # the real Hub sends it whatever the tail is
+        self.there = len(self.ahead) + log.total - self.position
+
+
+async def follow(log: Log, lag: float, replay: Replay) -> AsyncIterator[list[bytes]]:
+    """Yield the events of a log, beginning with a replay, to its end.
 
     Args:
         log: whose events.
         lag: each event is so many seconds late.
-        tail: None: from the start.
+        replay: where to begin.
     """
     news = asyncio.Event()
     stop = log.listen(news.set)
-    position = log.start
-    if tail is not None:
-        position = max(position, log.total - tail)
+    ahead, position = replay.ahead, replay.position
     try:
         while True:
             news.clear()
             ended = log.ended
             events, position = log.after(position)
+            events, ahead = ahead + events, []
             if events:
                 if lag:
                     await asyncio.sleep(lag)
@@ -143,10 +160,12 @@ async def follow(log: Log, lag: float, tail: int | None) -> AsyncIterator[list[b
 
 
 async def sample(
-    job: Job, interval: float, measure: Callable[[Job], dict[str, Any]]
+    job: Job, interval: float, measure: Callable[[Job], dict[str, Any]], *, endless: bool
 ) -> AsyncIterator[list[bytes]]:
-    """Yield a job's metrics at an interval for as long as it runs."""
+    """Yield a job's metrics at an interval for as long as it runs; `endless`: do not end then."""
     while not job.stage.over:
         data = json.dumps(measure(job), separators=(",", ":"))
         yield [f"event: metric\ndata: {data}\n\n".encode()]
         await asyncio.sleep(interval)
+    if endless:
+        await asyncio.Event().wait()

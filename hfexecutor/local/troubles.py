@@ -105,8 +105,9 @@ class _Silence:
 
 def error_reply(error: ApiError) -> JSONResponse:
     """Return an error as the Hub words it."""
-    text = error.message.encode("ascii", "replace").decode().replace("\n", " ")
+    message = error.message.encode(errors="replace").decode()  # it may quote names of a request
+    text = "".join(sign if " " <= sign <= "~" else "?" for sign in message)
     headers = {"X-Error-Message": text}
     if error.code:
         headers["X-Error-Code"] = error.code
-    return JSONResponse({"error": error.message}, error.status, headers)
+    return JSONResponse({"error": message}, error.status, headers)

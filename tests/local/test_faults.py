@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -14,6 +17,7 @@ from hfexecutor.local.plan import Plan
 
 POST = "POST /api/jobs/{namespace}"
 INSPECT = "GET /api/jobs/{namespace}/{jobId}"
+DUPLICATE = "POST /api/jobs/{namespace}/{jobId}/duplicate"
 LIST = "GET /api/jobs/{namespace}"
 LOGS = "GET /api/jobs/{namespace}/{jobId}/logs"
 SPEC = {"flavor": "cpu-basic", "dockerImage": "any", "command": ["true"]}
@@ -92,6 +96,14 @@ def test_a_fault_of_the_job_that_a_request_starts(make):
     assert len(hub.jobs()) == 2
 
 
+def test_a_fault_of_the_job_that_a_duplicate_is(make):
+    hub, raw = make(faults=[f.Refuse(503, route=DUPLICATE, after=True, job=1)])
+    job = raw.run("true")
+    for status, jobs in ((503, 2), (200, 3)):
+        assert raw("POST", f"{raw.jobs}/{job}/duplicate").status_code == status
+        assert len(hub.jobs()) == jobs
+
+
 def test_a_fault_of_one_job(make):
     _, raw = make(faults=[f.Refuse(503, route=INSPECT, job=1)])
     first, second = raw.run("true"), raw.run("true")
@@ -156,6 +168,14 @@ def test_restart_as_a_fault(make, until):
     until(up)
 
 
+def test_restarts_that_overlap(make):
+    hub, raw = make()
+    with ThreadPoolExecutor() as threads:
+        for restart in [threads.submit(hub.restart, 0.2) for _ in range(3)]:
+            restart.result()
+    assert raw("GET", WHO).status_code == 200
+
+
 # ---------------------------------------------------------------------------- lists
 
 
@@ -176,6 +196,38 @@ def test_lists_that_lag(make):
     shown = {job["id"]: job for job in raw("GET", raw.jobs, "/api/jobs/{namespace}").json()}
     assert shown[late]["status"]["stage"] in ("SCHEDULING", "RUNNING")
     assert "finishedAt" not in shown[late]
+
+
+def test_lists_that_lag_are_filtered_by_what_they_show(make):
+    hub, raw = make(faults=[f.StaleList(30.0)])
+    job = raw.run("sleep", "60", expose={"ports": [8000]})
+    raw.wait(job, "RUNNING")
+    raw.cancel(job)
+    _make_older(hub, job, created=100, started=50)
+    assert raw("GET", f"{raw.jobs}?stage=CANCELED").json() == []
+    for query in ("", "?stage=RUNNING", "?stage=SCHEDULING&stage=RUNNING"):
+        (shown,) = raw("GET", f"{raw.jobs}{query}", "/api/jobs/{namespace}").json()
+        assert shown["status"]["stage"] == "RUNNING"
+        assert shown["status"]["message"] is None
+        assert len(shown["status"]["exposeUrls"]) == 1
+        assert "startedAt" in shown
+        assert "finishedAt" not in shown
+        assert shown["durations"] == {"totalSecs": 70, "schedulingSecs": 50, "runningSecs": 20}
+    hub.behave()
+    hub.inject(f.StaleList(75.0))
+    (shown,) = raw("GET", f"{raw.jobs}?stage=SCHEDULING", "/api/jobs/{namespace}").json()
+    assert "exposeUrls" not in shown["status"]
+    assert "startedAt" not in shown
+    assert shown["durations"] == {"totalSecs": 25}
+
+
+def _make_older(hub, job_id, created, started):
+    """Have a job that is over begin so many seconds ago."""
+    record, now = hub._core.store[job_id], time.monotonic()
+    record.created = datetime.now(UTC) - timedelta(seconds=created)
+    record.started = datetime.now(UTC) - timedelta(seconds=started)
+    (_, scheduling), (_, running), last = record.history
+    record.history = [(now - created, scheduling), (now - started, running), last]
 
 
 def test_lists_that_miss_a_job(make):
@@ -217,6 +269,19 @@ def test_a_log_cut_within_a_line(make):
     assert seen.count(b"\n\n") == 3
     assert not seen.endswith(b"\n")
     assert len(raw.log(job)) == 6
+
+
+def test_a_log_that_is_cut_and_late(make):
+    raw, job = numbered(make, f.CutLog(3, times=1), f.LateLog(0.1, times=1))
+    seen = b""
+    with (
+        raw.stream(f"{raw.jobs}/{job}/logs") as reply,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        for chunk in reply.iter_bytes():
+            seen += chunk
+    assert seen.count(b"\n\n") == 3
+    assert raw.hub.struck == {"CutLog": 1, "LateLog": 1}
 
 
 def test_a_log_that_stalls(make):
@@ -261,6 +326,21 @@ def test_a_shorter_replay_goes_on_with_what_is_new(make, tmp_path):
         text = reply.read()
     assert b"new" in text
     assert b"old" not in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "old"), [(f.ShortReplay(0), []), (f.ShortReplay(2), ["3"]), (f.LoseHead(1), ["4"])]
+)
+def test_a_replay_of_a_tail_ends_where_new_lines_begin(make, tmp_path, until, fault, old):
+    hub, raw = make(faults=[fault])
+    fifo = tmp_path / "fifo"
+    job = raw.run("sh", "-c", f"mkfifo {fifo}; seq 4; cat {fifo}")
+    until(lambda: hub.jobs()[0].lines == 5)
+    with raw.stream(f"{raw.jobs}/{job}/logs", tail=2) as reply:
+        fifo.write_text("a\nb\n")
+        events = [json.loads(one[6:]) for one in reply.read().split(b"\n\n") if one]
+    lines = [event["data"] for event in events]
+    assert [line for line in lines if not line.startswith("=====")] == [*old, "a", "b"]
 
 
 def test_repeated_lines(make):

@@ -125,6 +125,26 @@ def test_tail(raw):
     assert len(list(raw.events(job, tail=100))) == 11
 
 
+def test_the_first_event_comes_whatever_the_tail(make):
+    hub, raw = make(log_window=5)
+    job = raw.run("seq", "10")
+    raw.wait(job)
+    for tail, lines in ((0, []), (2, ["9", "10"]), (4, ["7", "8", "9", "10"])):
+        first, *rest = raw.events(job, tail=tail)
+        assert first["data"].startswith("===== Job started at 20")
+        assert [event["data"] for event in rest] == lines
+    # Whether the window keeps it is not known.
+    assert [event["data"] for event in raw.events(job, tail=5)] == ["6", "7", "8", "9", "10"]
+    assert hub.jobs()[0].lines == 11
+
+
+def test_the_first_event_comes_once(raw):
+    job = raw.run("seq", "3")
+    raw.wait(job)
+    for tail, count in ((3, 4), (4, 4), (5, 4), (None, 4)):
+        assert len(list(raw.events(job, **({} if tail is None else {"tail": tail})))) == count
+
+
 def test_lines_come_while_the_job_runs(raw, tmp_path):
     fifo = tmp_path / "fifo"
     job = raw.run("sh", "-c", f"mkfifo {fifo}; echo before; cat {fifo}; echo after")
@@ -133,7 +153,7 @@ def test_lines_come_while_the_job_runs(raw, tmp_path):
     with raw.stream(f"{raw.jobs}/{job}/logs", tail=0) as follower:
         fifo.write_text("through\n")
         assert list(lines) == ["through", "after"]
-        assert follower.read().count(b"data: ") == 2
+        assert follower.read().count(b"data: ") == 3
     raw.wait(job)
 
 

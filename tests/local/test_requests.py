@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
+
+from hfexecutor.local import Timings, schema
+from hfexecutor.local.faults import Refuse
 
 NS = "/api/jobs/{namespace}"
 JOB = "/api/jobs/{namespace}/{jobId}"
@@ -104,6 +108,40 @@ def test_a_bad_spec_is_refused_with_words(raw, change, words):
     assert reply.status_code == 400
     assert words in reply.json()["error"]
     assert len(raw.hub.jobs()) == before
+
+
+@pytest.mark.parametrize("odd", ["\0", "a\ud800b", "\udfff"], ids=["NUL", "high", "low"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda odd: {"command": ["echo", odd]},
+        lambda odd: {"arguments": [odd]},
+        lambda odd: {"environment": {"AB": odd}},
+        lambda odd: {"environment": {odd: "x"}},
+        lambda odd: {"secrets": {"AB": odd}},
+        lambda odd: {"secrets": {odd: 1}},
+        lambda odd: {"dockerImage": odd},
+        lambda odd: {"labels": {f"k\r\n{odd}": "v"}},
+    ],
+    ids=["word", "argument", "value", "name", "secret", "secret's name", "image", "label"],
+)
+def test_strings_that_no_process_can_have_are_refused(raw, change, odd):
+    before = len(raw.hub.jobs())
+    reply = raw("POST", raw.jobs, content=json.dumps({**SPEC, **change(odd)}))
+    assert reply.status_code == 400
+    assert len(raw.hub.jobs()) == before
+    assert raw("GET", raw.jobs, NS).status_code == 200
+
+
+def test_variables_have_a_limit(raw):
+    parts = {f"PART_{n}": "x" * 120_000 for n in range(8)}
+    reply = raw("POST", raw.jobs, json={**SPEC, "secrets": parts, "environment": parts})
+    assert reply.status_code == 400
+    assert "environment and secrets" in reply.json()["error"]
+    for accents, fine in ((274_286, True), (274_287, False)):  # two bytes each
+        body = {"environment": {"AB": "x" * 500_000}, "secrets": {"S": "é" * accents}}
+        assert (schema.variables_problem(body) is None) == fine
+    assert schema.variables_problem({}) is None
 
 
 def test_errors_do_not_repeat_secrets(raw):
@@ -248,6 +286,61 @@ def test_the_budget_of_requests(make):
     assert third.status_code == 429
     assert third.headers["ratelimit"].startswith('"api";r=0;t=')
     assert hub.requests["GET /api/whoami-v2"] == 3
+
+
+def test_a_refusal_tells_of_one_budget(make):
+    _, raw = make(rate_limit=100, faults=[Refuse(429, retry_in=7)])
+    headers = raw("GET", "/api/whoami-v2").headers
+    assert headers.get_list("ratelimit") == ['"api";r=0;t=7']
+    assert len(headers.get_list("ratelimit-policy")) == 1
+
+
+def test_the_page_is_not_charged(make):
+    hub, raw = make(rate_limit=1)
+    for _ in range(3):
+        assert raw.http.get(hub.page).status_code == 200
+    assert raw("GET", "/api/whoami-v2").status_code == 200
+    assert raw("GET", "/api/whoami-v2").status_code == 429
+
+
+def test_a_port_is_billed_though_it_was_taken_back(raw):
+    job = raw.run("sleep", "60", expose={"ports": [8000]})
+    raw.wait(job, "RUNNING")
+    raw("PUT", f"{raw.jobs}/{job}/expose", json={"ports": []})
+    raw.cancel(job)
+    usage = raw("GET", "/api/settings/billing/usage/jobs").json()["usage"]["jobDetails"]
+    assert [bill["totalCostMicroUsd"] for bill in usage if bill["jobId"] == job] == [167 * 2]
+
+
+def test_some_prices_and_sizes(raw):
+    hardware = {one["name"]: one for one in raw("GET", "/api/jobs/hardware").json()}
+    for name, hourly, ram, disk in (
+        ("rtx-pro-6000", 2.75, "256 GB", "475 GB"),
+        ("rtx-pro-6000x2", 5.5, "512 GB", "950 GB"),
+        ("rtx-pro-6000x4", 11, "1024 GB", "1900 GB"),
+        ("rtx-pro-6000x8", 22, "2048 GB", "3800 GB"),
+        ("cpu-performance", 1.9, "256 GB", "1024 GB"),
+    ):
+        one = hardware[name]
+        assert round(one["unitCostMicroUSD"] * 60 / 1e6, 3) == hourly
+        assert (one["ram"], one["ephemeralStorage"]) == (ram, disk)
+
+
+@pytest.mark.parametrize("profile", ["instant", "hub"])
+def test_metrics_of_a_job_that_ends(make, profile):
+    _, raw = make(profile=profile, timings=Timings(metrics=0.01, keep_alive=0.1))
+    job = raw.run("sleep", "60")
+    raw.wait(job, "RUNNING")
+    with raw.stream(f"{raw.jobs}/{job}/metrics") as reply:
+        chunks = reply.iter_bytes()
+        assert next(chunks).startswith(b"event: metric")
+        raw.cancel(job)
+        after = b""
+        for chunk in chunks:  # on the real Hub it has no end
+            after += chunk
+            if after.count(b": keep-alive") == 2:
+                break
+    assert (after.count(b": keep-alive") == 2) == (profile == "hub")
 
 
 def test_requests_are_counted_by_route(make):
