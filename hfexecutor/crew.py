@@ -19,7 +19,7 @@ from hfexecutor.errors import (
     RateLimitedError,
 )
 from hfexecutor.following import follow
-from hfexecutor.launching import ABOARD_BYTES, launch, too_large
+from hfexecutor.launching import aboard_bytes, launch, too_large
 from hfexecutor.remote import entries as wire
 from hfexecutor.stages import TERMINAL, Action
 from hfexecutor.worker import Worker
@@ -34,6 +34,7 @@ __all__ = ["Crew"]
 logger = logging.getLogger("hfexecutor")
 
 FAREWELL = 15.0  # seconds a worker has to leave when told to, before its job is cancelled
+ENTRY = 48  # bytes of a launch message for each call, besides the call itself
 MOST_BOUNCED = 5  # workers that may leave without having had a call, until that counts as lost
 PAUSE = 60.0  # seconds without further jobs after a launch that failed for a while
 MOST_STILLBORN = 3  # jobs in a row that were over before a word of ours, until none is tried again
@@ -104,7 +105,8 @@ class Crew:
         """Take calls for a launch request; False if there is nothing to launch a job for."""
         if worker.cancelled or not self._ledger.queue:
             return False
-        count, room = worker.slots, ABOARD_BYTES
+        count, most = worker.slots, aboard_bytes(self._options)
+        room = most
         if worker.one_shot and self._options.reuse_workers:
             jobs = -(-self._options.max_workers // worker.slots)
             count = dispatch.share(len(self._ledger.queue), jobs, worker.slots)
@@ -114,10 +116,10 @@ class Crew:
         left: list[Call] = []
         for call in self._ledger.take(count, running=False):
             if call.size <= room:
-                room -= call.size
+                room -= call.size + ENTRY
                 aboard.append(call)
-            elif worker.one_shot and call.size > ABOARD_BYTES:
-                self._ledger.answer(call, error=too_large(call.size))
+            elif worker.one_shot and call.size > most:
+                self._ledger.answer(call, error=too_large(call.size, most))
             else:
                 left.append(call)
         self._ledger.put_back(left)

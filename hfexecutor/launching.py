@@ -28,7 +28,7 @@ from hfexecutor.hub.launch import (
     LaunchRefusedError,
     LaunchUndeliveredError,
 )
-from hfexecutor.package import BOOT_COMMAND, launch_secrets
+from hfexecutor.package import BOOT_COMMAND, launch_secrets, message_room
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import frames
 
@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from hfexecutor.options import Options
     from hfexecutor.worker import Worker
 
-__all__ = ["ABOARD_BYTES", "LAUNCH_MESSAGE", "compose_launch", "launch", "too_large"]
+__all__ = ["LAUNCH_MESSAGE", "aboard_bytes", "compose_launch", "launch", "too_large"]
 
 logger = logging.getLogger("hfexecutor")
 
-# All environment of a job may be about 1 MB, and secrets carry base64 (4 bytes for 3).
-ABOARD_BYTES = 550_000
+ABOARD_BYTES = 550_000  # of calls in a launch request, at the most
 LAUNCH_MESSAGE = 0
 DEFAULT_TIMEOUT = 12 * 3600.0
 PORTS = range(20_000, 32_000)  # below the ports that systems hand out by themselves
@@ -52,12 +51,25 @@ LOOKS = (0.25, 0.5, 1.0, 2.0)  # seconds before each look for a job whose launch
 LATE = 5.0  # seconds without an answer after which a first look is taken meanwhile
 
 
-def too_large(size: int) -> PayloadTooLargeError:
+def aboard_bytes(options: Options) -> int:
+    """Return how many bytes of calls a launch request can carry beside what these options need."""
+    variables = (*options.env.items(), *options.secrets.items())
+    taken = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in variables)
+    room = message_room(taken) - len(options.initializer or b"")
+    if room <= 0:
+        raise PayloadTooLargeError(
+            f"initializer and initargs leave no room for a call in a launch request ({-room:,} "
+            "bytes too many beside env and secrets); have the initializer load its data itself"
+        )
+    return min(ABOARD_BYTES, room)
+
+
+def too_large(size: int, room: int) -> PayloadTooLargeError:
     """Return the error for a call that a launch request cannot carry."""
     return PayloadTooLargeError(
         f"the call is {size:,} bytes when pickled; a job that is started for one call can be "
-        f"given at most {ABOARD_BYTES:,}. Use reuse_workers=True, where calls of any size go to "
-        "running jobs, or let the function load its data itself."
+        f"given at most {room:,} beside these options. Use reuse_workers=True, where calls of any "
+        "size go to running jobs, or let the function load its data itself."
     )
 
 

@@ -18,6 +18,8 @@ import zlib
 from importlib.abc import InspectLoader
 from typing import TYPE_CHECKING, Final
 
+from hfexecutor.errors import PayloadTooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,17 @@ _SPEECH = ("entries", "frames", "outcomes", "plainjson", "raised", "refusal", "s
 _FOR_REFUSAL = {"loading", f"{_NAME_THERE}/", *(f"{_NAME_THERE}.{name}" for name in _SPEECH)}
 _MARSHAL = 4  # the version that all supported Pythons read
 _CHUNK = 120_000  # Linux takes 131,072 bytes for one variable, its name included
-_MOST = 900_000  # all variables together have about 1 MB; the user's own need room too
+_MOST = 1_000_000  # bytes of all variables together, the user's among them: about 1 MB
+_FRAMING = 4096  # bytes of the message besides what is in it, and of the names of its pieces
+
+
+def message_room(others: int) -> int:
+    """Return how many bytes a launch message can have beside `others` bytes of variables.
+
+    Secrets carry base64, 4 bytes for 3.
+    """
+    ours = sum(len(name) + len(value) for name, value in launch_secrets("0" * 64, b"", "").items())
+    return (_MOST - others - ours) * 3 // 4 - _FRAMING
 
 
 def launch_secrets(key_hex: str, message: bytes, python: str) -> dict[str, str]:
@@ -50,7 +62,7 @@ def launch_secrets(key_hex: str, message: bytes, python: str) -> dict[str, str]:
         python: the minor version that the job must have, like ``"3.11"``.
 
     Raises:
-        ValueError: the message is too large for a launch request.
+        PayloadTooLargeError: the message is too large for a launch request.
     """
     secrets = {
         "BOOT": _boot(),
@@ -61,7 +73,9 @@ def launch_secrets(key_hex: str, message: bytes, python: str) -> dict[str, str]:
     }
     size = sum(len(name) + len(value) for name, value in secrets.items())
     if size > _MOST:
-        raise ValueError(f"a launch request of {size:,} bytes; the Hub takes {_MOST:,}")
+        raise PayloadTooLargeError(
+            f"a launch request would have {size:,} bytes, and may have {_MOST:,}"
+        )
     return {_PREFIX + name: value for name, value in secrets.items()}
 
 

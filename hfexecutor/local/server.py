@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .runners import Runner
     from .settings import Settings
 
+_LAST_ROUNDS = 100  # of the loop, until nothing is left; a few will do
 _CLOSE_SECONDS = 15.0
 _KEEP_ALIVE_SECONDS = 75
 
@@ -201,15 +202,18 @@ class Core:
         self._stop_listening()
         await self.store.close()
         self.store.doors.close()
-        for transport in self._transports():
-            cut(transport)
-        await asyncio.sleep(
-            0
-        )  # transports close, and tell their requests, in the loop's next round
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(_LAST_ROUNDS):
+            # What was accepted a moment ago becomes a task first, and a connection after that.
+            for transport in self._transports():
+                cut(transport)
+            self.store.doors.cut()
+            await asyncio.sleep(0)  # transports close, and tell their requests, in the next round
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if not others and not self._state.connections:
+                break
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
         self._loop.stop()
 
 

@@ -317,3 +317,27 @@ def test_bad_options_are_named_at_once(
     with pytest.raises((ValueError, TypeError), match=text):
         HubExecutor(**{"endpoint": "local", **options})
     assert threading.active_count() == before, "nothing was started"
+
+
+@pytest.mark.parametrize("size", [530_000, 549_000])
+def test_a_call_just_below_the_limit_fits_into_a_launch(
+    make: Callable[..., HubExecutor], size: int
+) -> None:
+    with make(1, reuse_workers=False) as executor:
+        assert executor.submit(len, bytes(size)).result(30) == size
+
+
+def test_a_launch_has_less_room_beside_large_secrets(make: Callable[..., HubExecutor]) -> None:
+    secrets = {f"LARGE_{n}": "x" * 120_000 for n in range(5)}
+    with make(1, reuse_workers=False, secrets=secrets) as executor:
+        assert executor.submit(len, bytes(50_000)).result(30) == 50_000
+        with pytest.raises(hfexecutor.PayloadTooLargeError, match="beside these options"):
+            executor.submit(len, bytes(300_000)).result(30)
+
+
+def test_an_initializer_that_is_too_large_says_so(
+    make: Callable[..., HubExecutor], mode: str
+) -> None:
+    with make(1, reuse_workers=mode == "warm", initializer=len, initargs=(bytes(900_000),)) as one:
+        with pytest.raises(hfexecutor.PayloadTooLargeError, match="initializer"):
+            one.submit(pow, 2, 3).result(30)
