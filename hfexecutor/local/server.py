@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .runners import Runner
     from .settings import Settings
 
-_LAST_ROUNDS = 100  # of the loop, until nothing is left; a few will do
+_ROUNDS = 5  # of the loop, in which what was accepted becomes a task, and a connection then
 _CLOSE_SECONDS = 15.0
 _KEEP_ALIVE_SECONDS = 75
 
@@ -111,6 +111,7 @@ class Core:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(self._cut_all())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
@@ -198,22 +199,23 @@ class Core:
             self._listener = listen(self._port)
             await self._listen()
 
+    async def _cut_all(self) -> None:
+        """Cut all connections, also those that were accepted a moment ago."""
+        for _ in range(_ROUNDS):
+            for transport in self._transports():
+                cut(transport)
+            self.store.doors.cut()
+            await asyncio.sleep(0)  # transports come, close and tell in the loop's next round
+
     async def _close(self) -> None:
         self._stop_listening()
         await self.store.close()
         self.store.doors.close()
-        for _ in range(_LAST_ROUNDS):
-            # What was accepted a moment ago becomes a task first, and a connection after that.
-            for transport in self._transports():
-                cut(transport)
-            self.store.doors.cut()
-            await asyncio.sleep(0)  # transports close, and tell their requests, in the next round
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            if not others and not self._state.connections:
-                break
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+        await self._cut_all()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         self._loop.stop()
 
 
