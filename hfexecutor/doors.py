@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from hfexecutor.feeding import feed, fetch
 from hfexecutor.remote import entries as wire
 from hfexecutor.stages import TERMINAL, Phase
-from hfexecutor.worker import MOST_ASKED
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,8 +67,9 @@ class Doors:
         elif job is not None and job.expose_urls and worker.phase not in TERMINAL:
             worker.door = job.expose_urls[0]
             self._scheduler.spawn(feed(self._scheduler, worker))
-            # The first message shows whether it can be used, and brings what was missed so far.
-            worker.order(wire.AGAIN, list(worker.held)[:MOST_ASKED])
+            # The first message shows whether it can be used. It asks for no outcomes: those on
+            # their way through the log come behind what their calls have printed.
+            worker.order(wire.ACK)
             _kill(worker)
             self._scheduler.pump()
 
