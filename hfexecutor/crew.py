@@ -237,11 +237,7 @@ class Crew:
     async def _cancel(self, worker: Worker) -> None:
         assert worker.job is not None
         if worker.phase not in TERMINAL:
-            try:
-                await self._scheduler.connection.hub.cancel(worker.job.id)
-            except HubExecutorError as error:
-                self.doubt = True
-                logger.warning("%s could not be cancelled: %s", worker.describe(), error)
+            await self._cancel_job(worker.job.id, worker.describe())
         if worker.task is not None and worker.task is not asyncio.current_task():
             worker.task.cancel()
         self.lose(worker)
@@ -250,14 +246,14 @@ class Crew:
     def stop_stray(self, job: Job) -> None:
         """Cancel a job of this run that belongs to nobody, once."""
         self._ours.add(job.id)
-        self._scheduler.spawn(self._cancel_stray(job))
+        self._scheduler.spawn(self._cancel_job(job.id, f"job {job.id}"))
 
-    async def _cancel_stray(self, job: Job) -> None:
+    async def _cancel_job(self, job_id: str, name: str) -> None:
         try:
-            await self._scheduler.connection.hub.cancel(job.id)
+            await self._scheduler.connection.hub.cancel(job_id)
         except HubExecutorError as error:
             self.doubt = True
-            logger.warning("job %s could not be cancelled: %s", job.id, error)
+            logger.warning("%s could not be cancelled: %s", name, error)
 
     def lose(self, worker: Worker) -> None:
         """A worker is over and owes outcomes: its calls run elsewhere, or fail.

@@ -89,7 +89,8 @@ class Doors:
             worker.troubled = False
             _kill(worker)
         self._scheduler.ledger.counters.messages += 1
-        self._scheduler.heard(worker, [entry for entry in reply if entry.kind in _OUTCOMES])
+        if told := [entry for entry in reply if entry.kind in _OUTCOMES]:
+            self._scheduler.heard(worker, told)
         for entry in reply:
             if entry.kind == wire.RECALL:
                 worker.recalling = False
