@@ -272,10 +272,11 @@ def cpu_at_rest(seconds: float = 5.0) -> float:
     return 100 * (time.process_time() - used) / (time.perf_counter() - begun)
 
 
-def work(name: str, repeat: int) -> dict[str, float]:
+def work(name: str, repeat: int, most_pending: int) -> dict[str, float]:
     """Run all workloads on one executor, in this process."""
     imported = time.perf_counter()
     one = EXECUTORS[name]
+    count = min(one.pending, most_pending)
     importlib.import_module(one.module)
     if one.module == "hfexecutor":
         importlib.import_module("hfexecutor.local")
@@ -286,7 +287,7 @@ def work(name: str, repeat: int) -> dict[str, float]:
         assert executor.submit(noop, 1).result() == 1
         first = time.perf_counter()
         cold = {"cold_import": first - imported, "cold": first - begun}
-        return {**cold, **(slow(executor) if one.slow else warm(executor, repeat, one.pending))}
+        return {**cold, **(slow(executor) if one.slow else warm(executor, repeat, count))}
     finally:
         executor.shutdown()
 
@@ -334,10 +335,10 @@ COLUMNS: dict[str, Callable[[dict[str, float]], str]] = {
 }
 
 
-def apart(what: str, name: str, repeat: int) -> dict[str, float]:
+def apart(what: str, name: str, settings: list[str]) -> dict[str, float]:
     """Have something measured in a process of its own; what fails is said, and left out."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    command = [sys.executable, __file__, f"--{what}", name, "--repeat", str(repeat)]
+    command = [sys.executable, __file__, f"--{what}", name, *settings]
     try:
         done = subprocess.run(
             command,
@@ -354,10 +355,10 @@ def apart(what: str, name: str, repeat: int) -> dict[str, float]:
     return {}
 
 
-def line(name: str, repeat: int) -> str:
+def line(name: str, settings: list[str]) -> str:
     if importlib.util.find_spec(EXECUTORS[name].module) is None:
         return f"| {name} | not installed |"
-    row = {**apart("work", name, repeat), **apart("rest", name, repeat)}
+    row = {**apart("work", name, settings), **apart("rest", name, settings)}
     cells = [name]
     for show in COLUMNS.values():
         try:
@@ -399,20 +400,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="parts of the names to run")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--most-pending", type=int, default=100_000)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--rest", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work or options.rest:
         with contextlib.redirect_stdout(sys.stderr):
-            result = work(options.work, options.repeat) if options.work else rest(options.rest)
+            if options.work:
+                result = work(options.work, options.repeat, options.most_pending)
+            else:
+                result = rest(options.rest)
         print(json.dumps(result), flush=True)
         return
+    settings = ["--repeat", str(options.repeat), "--most-pending", str(options.most_pending)]
     print(heading(), end="\n\n")
     print("| executor | " + " | ".join(COLUMNS) + " |")
     print("| --- " * (len(COLUMNS) + 1) + "|", flush=True)
     for name in EXECUTORS:
         if not options.names or any(part in name for part in options.names):
-            print(line(name, options.repeat), flush=True)
+            print(line(name, settings), flush=True)
 
 
 if __name__ == "__main__":

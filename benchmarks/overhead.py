@@ -1,9 +1,10 @@
 """Where does the time of one call go, and what does the same cost with huggingface_hub alone?
 
 First each call is a job of its own, on an embedded Hub, one after the other: HubExecutor with
-``reuse_workers=False`` against the loop that one would write by hand: ``run_uv_job``,
-``wait_for_job``, ``fetch_job_logs``, and the value fished out of the log. The two take turns, so
-that a change of the machine's speed hits both. Then the same calls go to one warm worker.
+``reuse_workers=False`` against the loop that one would write by hand: ``run_uv_job`` with
+cloudpickle installed, ``wait_for_job``, ``fetch_job_logs``, and the value fished out of the log.
+The two take turns, so that a change of the machine's speed hits both. Then the same calls go to
+one warm worker.
 
     python benchmarks/overhead.py [--calls 20] [--warm 300]
 
@@ -35,12 +36,13 @@ from typing import Any
 import cloudpickle
 from huggingface_hub import HfApi
 
-from hfexecutor import HubExecutor, crew
+from hfexecutor import HubExecutor
+from hfexecutor.core.incoming import Incoming
 from hfexecutor.environment import default_image
 from hfexecutor.hub.client import HubClient
-from hfexecutor.local import LocalHub, logs, relay
-from hfexecutor.pool import Pool
-from hfexecutor.scheduler import Scheduler
+from hfexecutor.local import LocalHub, logs, reverse_proxy
+from hfexecutor.runtime.log_reader import LogReader
+from hfexecutor.runtime.runner import Runner
 
 SCRIPT = (
     "import base64,json,os,cloudpickle as c;"
@@ -87,12 +89,12 @@ def note_calls_of(owner: Any, name: str, instant: str) -> None:
 
 
 def look_inside() -> None:
-    note_calls_of(Pool, "submit", "pickled")
+    note_calls_of(Runner, "submit", "pickled")
     note_calls_of(HubClient, "knock", "sent")
-    note_calls_of(relay.Client, "_forward", "relayed")
+    note_calls_of(reverse_proxy.Proxy, "_end_request", "relayed")
     note_calls_of(logs.Log, "feed", "logged")
-    note_calls_of(crew, "follow", "accepted")
-    note_calls_of(Scheduler, "_outcome", "heard")
+    note_calls_of(LogReader, "read", "accepted")
+    note_calls_of(Incoming, "_note_outcome", "heard")
 
 
 def ours(executor: HubExecutor, n: int) -> dict[str, float]:
@@ -112,6 +114,7 @@ def by_hand(api: HfApi, namespace: str, n: int) -> float:
     job = api.run_uv_job(
         "python",
         script_args=["-c", SCRIPT],
+        dependencies=[f"cloudpickle=={cloudpickle.__version__}"],
         image=default_image(),
         secrets={"CALL": call},
         namespace=namespace,

@@ -19,10 +19,9 @@ import sysconfig
 import time
 import zlib
 from collections import Counter
-from concurrent.futures import as_completed
 from pathlib import Path
 
-from hfexecutor import HubExecutor
+from hfexecutor import HubExecutor, as_completed
 
 SHARDS = 16
 NOT_COUNTED = {"site-packages", "test", "tests", "idlelib", "pydoc_data", "__pycache__"}

@@ -6,48 +6,66 @@
 32
 """
 
-from hfexecutor.errors import (
-    AuthenticationError,
-    BrokenHubExecutor,
-    CallDiedError,
-    CallError,
-    CallStoppedError,
-    CallTimeoutError,
-    HubError,
-    HubExecutorError,
-    HubRequestError,
-    HubUnavailableError,
-    JobError,
-    JobFailedError,
-    JobLostError,
-    PayloadError,
-    PayloadTooLargeError,
-    PythonMismatchError,
-    RateLimitedError,
-    RemoteCallError,
-    UnpicklableCallError,
-    UnpicklableResultError,
-)
-from hfexecutor.executor import HubExecutor
-from hfexecutor.futures import HubFuture
-from hfexecutor.stats import Stats
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfexecutor.attached import AttachedRun
+    from hfexecutor.cost import Cost, JobCost
+    from hfexecutor.errors import (
+        AuthenticationError,
+        BrokenHubExecutor,
+        CallDiedError,
+        CallError,
+        CallStoppedError,
+        CallTimeoutError,
+        CostLimitError,
+        DependencyError,
+        DetachedError,
+        HubError,
+        HubExecutorError,
+        HubRequestError,
+        HubUnavailableError,
+        JobError,
+        JobFailedError,
+        JobLostError,
+        MissingModuleError,
+        PayloadError,
+        PayloadTooLargeError,
+        PythonMismatchError,
+        RateLimitedError,
+        RemoteCallError,
+        UnpicklableCallError,
+        UnpicklableResultError,
+    )
+    from hfexecutor.executor import HubExecutor
+    from hfexecutor.futures import HubFuture
+    from hfexecutor.stats import Stats
+    from hfexecutor.waiting import as_completed, wait
 
 __all__ = [
+    "AttachedRun",
     "AuthenticationError",
     "BrokenHubExecutor",
     "CallDiedError",
     "CallError",
     "CallStoppedError",
     "CallTimeoutError",
+    "Cost",
+    "CostLimitError",
+    "DependencyError",
+    "DetachedError",
     "HubError",
     "HubExecutor",
     "HubExecutorError",
     "HubFuture",
     "HubRequestError",
     "HubUnavailableError",
+    "JobCost",
     "JobError",
     "JobFailedError",
     "JobLostError",
+    "MissingModuleError",
     "PayloadError",
     "PayloadTooLargeError",
     "PythonMismatchError",
@@ -56,6 +74,32 @@ __all__ = [
     "Stats",
     "UnpicklableCallError",
     "UnpicklableResultError",
+    "as_completed",
+    "wait",
 ]
 
 __version__ = "0.1.0"
+
+_HOMES = {  # the modules of all names but those of the errors
+    "AttachedRun": "attached",
+    "Cost": "cost",
+    "HubExecutor": "executor",
+    "HubFuture": "futures",
+    "JobCost": "cost",
+    "Stats": "stats",
+    "as_completed": "waiting",
+    "wait": "waiting",
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """Load a name when it is asked for: the executor takes a while, errors do not."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

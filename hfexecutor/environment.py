@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
 
-__all__ = ["check_dependencies", "check_image", "client_python", "default_image", "python_option"]
+__all__ = ["check_image", "client_python", "default_image", "python_option"]
 
 _UV_IMAGE = "ghcr.io/astral-sh/uv:python{python}-bookworm"
 
@@ -67,28 +66,3 @@ def python_option(python: str | None, image: str | None) -> str | None:
             f"script with Python {python}."
         )
     return python
-
-
-def check_dependencies(dependencies: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the requirements to install in the job, checked for the mistakes people make.
-
-    Raises:
-        TypeError: not a list of strings (a single string is the usual slip).
-        ValueError: an empty requirement, or one that reads like a command line option.
-    """
-    if dependencies is None:
-        return ()
-    if isinstance(dependencies, (str, bytes)):
-        raise TypeError(f"dependencies must be a list of requirements, like [{dependencies!r}]")
-    if isinstance(dependencies, Mapping) or not isinstance(dependencies, Iterable):
-        raise TypeError(
-            "dependencies must be a list of requirements, like ['numpy>=2'], not "
-            f"{type(dependencies).__name__}"
-        )
-    checked = tuple(dependencies)
-    for item in checked:
-        if not isinstance(item, str):
-            raise TypeError(f"dependencies must be strings, not {type(item).__name__}: {item!r}")
-        if not item.strip() or item.lstrip().startswith("-"):
-            raise ValueError(f"not a requirement: {item!r}; write for example 'numpy>=2'")
-    return checked

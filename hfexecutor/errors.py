@@ -22,6 +22,9 @@ __all__ = [
     "CallError",
     "CallStoppedError",
     "CallTimeoutError",
+    "CostLimitError",
+    "DependencyError",
+    "DetachedError",
     "HubError",
     "HubExecutorError",
     "HubRequestError",
@@ -29,6 +32,7 @@ __all__ = [
     "JobError",
     "JobFailedError",
     "JobLostError",
+    "MissingModuleError",
     "PayloadError",
     "PayloadTooLargeError",
     "PythonMismatchError",
@@ -62,6 +66,10 @@ class CallTimeoutError(CallError, TimeoutError):
     """The call ran longer than ``call_timeout`` and was killed."""
 
 
+class DetachedError(CallError):
+    """This process watches the call no longer; it may go on in its job. The message has its run."""
+
+
 class RemoteCallError(CallError):
     """The call raised an exception whose type cannot be rebuilt on this side.
 
@@ -88,6 +96,17 @@ class PayloadTooLargeError(PayloadError, ValueError):
     """The call is larger than the way it would have to take allows."""
 
 
+class DependencyError(PayloadError):
+    """Something that the call imports can neither be installed in a job nor be sent along."""
+
+
+class MissingModuleError(PayloadError, ModuleNotFoundError):
+    """The job lacks a module that the call imports.
+
+    The message has the line to add. As with any ModuleNotFoundError, `name` is the module.
+    """
+
+
 class PythonMismatchError(PayloadError):
     """The job's Python is not the client's minor version, so pickles are not safe to exchange."""
 
@@ -105,6 +124,10 @@ class JobFailedError(JobError):
 
 class JobLostError(JobError):
     """The job is over, or gone, and its log has no outcome for the call."""
+
+
+class CostLimitError(JobError):
+    """``max_cost`` pays for no further minute of a job, or a price was not confirmed."""
 
 
 class BrokenHubExecutor(JobError, BrokenExecutor):  # noqa: N818 - like BrokenProcessPool

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
 
-__all__ = ["HubFuture"]
+from hfexecutor.rich_display import Lines, Link, describe_error, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfexecutor.rich_display import Part
+
+__all__ = ["HubFuture", "PoolFuture"]
 
 T = TypeVar("T")
 
@@ -23,13 +30,15 @@ class JobRef(Protocol):
 class Owner(Protocol):
     """Who hears what becomes of a future."""
 
-    def cancelled(self, future: HubFuture[Any]) -> None: ...
-    def kill(self, future: HubFuture[Any]) -> None: ...
+    def cancelled(self, future: PoolFuture[Any]) -> None: ...
+    def kill(self, future: PoolFuture[Any]) -> None: ...
+    def awaited(self) -> None: ...
 
 
 # Characters and lines, counted together, of what one call printed. An honest job shows 256 KiB and
 # a few pieces of lines; but a line of the log is nobody's proof that the job wrote it.
 MOST_KEPT = (256 + 64) * 1024
+_SHOWN = 3  # lines in a notebook
 LEFT_OUT = "[hfexecutor: the rest of this call's output was left out: it is more than a job prints]"
 
 
@@ -38,11 +47,15 @@ class Printed:
 
     No more than `MOST_KEPT` is held. Beyond that a line makes room for itself by driving out those
     with higher numbers, which are of an attempt that was lost; where there are none it is left out.
+
+    Attributes:
+        heard: Called with each new line as it is stored; None: nobody wants to hear of it.
     """
 
-    __slots__ = ("_end", "_left_out", "_lines", "_open", "_size")
+    __slots__ = ("_end", "_left_out", "_lines", "_open", "_size", "heard")
 
     def __init__(self) -> None:
+        self.heard: Callable[[str], None] | None = None
         self._lines: dict[int, str] = {}
         self._open: set[int] = set()
         self._size = 0
@@ -57,6 +70,8 @@ class Printed:
                 self._cut(number)
                 return
         self._size = self._size_with(number, text)
+        if self.heard is not None and self._lines.get(number) != text:
+            self.heard(text)
         self._lines[number] = text
         self._open.discard(number)
         self._end = max(self._end, number + 1)
@@ -114,7 +129,6 @@ class HubFuture(Future[T]):
     """
 
     # Class-level defaults keep a pending future as small as the stdlib's own.
-    call_id: int = 0
     _job: JobRef | None = None
     _printed: Printed | None = None
     _pool: Owner | None = None
@@ -129,12 +143,17 @@ class HubFuture(Future[T]):
         """Page of that job on the Hub; ``None`` before one was started."""
         return self._job.url if self._job is not None else None
 
+    if TYPE_CHECKING:  # the stdlib's own, of which a callback gets this kind of future
+
+        def add_done_callback(self, fn: Callable[[Self], object]) -> None: ...  # noqa: D102
+
     def result(self, timeout: float | None = None) -> T:
         """Return the call's value, or raise its exception, as in the stdlib.
 
         Also an exception that is false in a boolean context: before Python 3.13 the stdlib takes
         that for none.
         """
+        self._tell_that_it_is_awaited()
         try:
             value = super().result(timeout)
             if self._exception is not None:
@@ -142,6 +161,15 @@ class HubFuture(Future[T]):
             return value
         finally:
             del self  # an exception's traceback would refer to the future that refers to it
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the call raised, as in the stdlib."""
+        self._tell_that_it_is_awaited()
+        return super().exception(timeout)
+
+    def _tell_that_it_is_awaited(self) -> None:
+        if (pool := self._pool) is not None:
+            pool.awaited()
 
     def logs(self) -> str:
         r"""Return what the call has printed so far (stdout and stderr, in order).
@@ -157,15 +185,16 @@ class HubFuture(Future[T]):
         return self._printed.text() if self._printed is not None else ""
 
     def cancel(self) -> bool:
-        """Cancel the call if it was not handed to a running job, as in the stdlib.
+        """Cancel the call if it has not begun, as far as this side knows; as in the stdlib.
 
-        A job that was started for this call alone, and does not run yet, is cancelled with it.
-        To stop a call that is running use :meth:`kill`.
+        It also works for one that a job was handed ahead of time. A job that was started for this
+        call alone, and does not run yet, is cancelled with it. To stop a call that is running use
+        :meth:`kill`.
         """
         cancelled = super().cancel()
         if cancelled and (pool := self._pool) is not None:
             self._pool = None
-            pool.cancelled(self)
+            pool.cancelled(cast("PoolFuture[Any]", self))  # no other kind has a pool
         return cancelled
 
     def kill(self) -> bool:
@@ -181,10 +210,43 @@ class HubFuture(Future[T]):
         if self.done():
             return False
         if (pool := self._pool) is not None:
-            pool.kill(self)
+            pool.kill(cast("PoolFuture[Any]", self))
         return True
 
-    # --- for the pool ------------------------------------------------------------------------
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a HubFuture cannot be sent to a job: pass its result(), as soon as that is there"
+        )
+
+    def __repr__(self) -> str:
+        text = super().__repr__().replace(type(self).__name__, HubFuture.__name__, 1)
+        return f"{text[:-1]} job={self.job_id}>" if self._job is not None else text
+
+    def _repr_html_(self) -> str:
+        state, outcome = self._described()
+        job = self._job
+        rows: list[tuple[str, Part]] = [
+            ("job", Link(job.id, job.url) if job is not None else ""),
+            outcome,
+            ("printed last", Lines(tuple(self.logs().splitlines()[-_SHOWN:]))),
+        ]
+        return table(HubFuture.__name__, state, rows)
+
+    def _described(self) -> tuple[str, tuple[str, str]]:
+        """Return the state, and what came of the call; it tells the pool of no one who waits."""
+        if self.cancelled():
+            return "cancelled", ("", "")
+        if not self.done():
+            return ("running" if self.running() else "pending"), ("", "")
+        if (error := self._exception) is not None:
+            return "failed", ("raised", describe_error(error))
+        return "finished", ("returned", type(self._result).__name__)
+
+
+class PoolFuture(HubFuture[T]):
+    """A :class:`HubFuture` as the pool sees it: with the ends that its users must not touch."""
+
+    call_id: int = 0
 
     def bind(self, call_id: int, pool: Owner) -> None:
         """Tie a new future to its call, and to who is to hear that it was cancelled."""
@@ -209,7 +271,5 @@ class HubFuture(Future[T]):
     def release(self) -> None:
         """Drop what ties a finished future to its executor."""
         self._pool = None
-
-    def __repr__(self) -> str:
-        text = super().__repr__()
-        return f"{text[:-1]} job={self.job_id}>" if self._job is not None else text
+        if self._printed is not None:
+            self._printed.heard = None

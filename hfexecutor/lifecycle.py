@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import FrameType
 
-    from hfexecutor.pool import Pool
+    from hfexecutor.runtime.runner import Runner
 
-__all__ = ["ending", "hurry", "register"]
+__all__ = ["ending", "hook_sigterm", "hurry", "register"]
 
 STOP_TIME = 12.0  # seconds that stopping all jobs may take at the end of the process
 
@@ -34,9 +34,10 @@ class _Process:
     """The pools of this process, and whether it is about to end."""
 
     def __init__(self) -> None:
-        self.pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+        self.pools: weakref.WeakSet[Runner] = weakref.WeakSet()
         self.ending = False
         self.hooked = False
+        self.sigterm_seen_to = False
         self.hurried = False  # stopping the jobs was interrupted, too
 
     def hook(self) -> None:
@@ -48,10 +49,17 @@ class _Process:
         getattr(threading, "_register_atexit", atexit.register)(self.at_exit)
         atexit.register(self.at_last)
         os.register_at_fork(after_in_child=self.forked)
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        ):
+
+    def hook_sigterm(self) -> None:
+        """Take SIGTERM over where nobody handles it.
+
+        Python lets the main thread alone do so: it may come by later than the first pool is made,
+        or never, and then SIGTERM ends the process as if we were not there.
+        """
+        if self.sigterm_seen_to or threading.current_thread() is not threading.main_thread():
+            return
+        self.sigterm_seen_to = True
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self.on_sigterm)
 
     def at_exit(self) -> None:
@@ -59,7 +67,7 @@ class _Process:
         pools = list(self.pools)
         if getattr(sys, "last_type", None) is not KeyboardInterrupt:
             for pool in pools:
-                pool.close()
+                pool.wind_up()
             try:
                 _join(pools)
             except KeyboardInterrupt:  # nothing is left of the script that could hear of it
@@ -73,7 +81,7 @@ class _Process:
         if alive := [pool for pool in self.pools if pool.alive]:
             self.stop(alive)
 
-    def stop(self, pools: list[Pool]) -> None:
+    def stop(self, pools: list[Runner]) -> None:
         """Stop all jobs after Ctrl-C, but do not insist on it after another one."""
         try:
             for pool in pools:
@@ -98,7 +106,7 @@ class _Process:
         self.pools = weakref.WeakSet()
 
 
-def _join(pools: list[Pool], timeout: float | None = None) -> None:
+def _join(pools: list[Runner], timeout: float | None = None) -> None:
     for pool in pools:
         if pool.alive:
             pool.join(timeout)
@@ -116,10 +124,20 @@ def _die_of(number: int) -> None:
 _process = _Process()
 
 
-def register(pool: Pool) -> None:
+def register(pool: Runner) -> None:
     """See to it that `pool` leaves no job behind when the process ends."""
     _process.hook()
+    _process.hook_sigterm()
     _process.pools.add(pool)
+
+
+def hook_sigterm() -> None:
+    """See to SIGTERM if that has not been done: the first executor may be made in any thread.
+
+    Called wherever the main thread may come by.
+    """
+    if not _process.sigterm_seen_to:
+        _process.hook_sigterm()
 
 
 def ending() -> bool:

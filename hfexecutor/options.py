@@ -1,116 +1,59 @@
-"""The executor's options, checked once and then frozen."""
+"""The executor's options, checked once and then frozen.
+
+Each option is written once: as a field of :class:`Options`, with its default and the function that
+checks it. ``HubExecutor`` repeats names and defaults in its signature, where editors and ``help()``
+look for them; a test compares the two, and both with README's table.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import logging
 import math
 import operator
+import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import cloudpickle  # type: ignore[import-untyped]
-
-from hfexecutor.calls import PROTOCOL
-from hfexecutor.environment import check_dependencies, check_image, default_image, python_option
+from hfexecutor.environment import check_image, default_image, python_option
 from hfexecutor.errors import UnpicklableCallError
+from hfexecutor.hub.limits import FOR_USERS, LABEL, ONE_VARIABLE, VARIABLE_NAMES
+from hfexecutor.hub.volumes import merge_volumes, read_volumes
+from hfexecutor.labels import check_name
+from hfexecutor.payload.byvalue import dumps
+from hfexecutor.payload.indexes import foreign_index, index_secrets
+from hfexecutor.payload.local_code import MOST_BYTES
+from hfexecutor.payload.requirements import AUTO, Dependencies
+from hfexecutor.payload.script_header import ScriptHeader, main_header
+from hfexecutor.variables import from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Options"]
+logger = logging.getLogger("hfexecutor")
 
-_LABEL = re.compile(r"[a-zA-Z0-9._-]{0,100}")
-# What the Hub takes as a name, and how that is said.
-_NAMES = {
-    "env": (
-        re.compile(r"[a-zA-Z][_a-zA-Z0-9]+"),
-        "letters, digits and underscores, two or more, beginning with a letter",
-    ),
-    "secrets": (
-        re.compile(r"[a-zA-Z][_a-zA-Z0-9]*"),
-        "letters, digits and underscores, beginning with a letter",
-    ),
-}
-LONGEST_VARIABLE = 131_072  # bytes that Linux takes for one variable: NAME=value and a NUL
-# All variables of a job may be about 1 MB, of which our own code there needs some 220 kB.
-MOST_VARIABLES = 750_000
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-RESERVED = "hfexecutor"
+__all__ = ["COLD_START", "MAX_WORKERS", "Options"]
+
+MAX_WORKERS: Final = 8  # what None stands for
+CHEAPEST: Final = "cpu-basic"  # likewise, for the flavor
+TIMEOUT: Final = 12 * 3600.0  # likewise, for the timeout
+KEEP_FOR: Final = 600.0  # what None stands for, where jobs outlive their process
+COLD_START: Final = 10.0  # seconds until a job takes its first call: 6 in the median on cpu-basic
+# Set for the whole job they would take uv and Python away from its supervisor.
+_BREAKING: Final = frozenset({"PATH", "PYTHONHOME"})
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+RESERVED: Final = "hfexecutor"
+
+_Check: TypeAlias = "Callable[[str, Any], Any]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Everything a pool needs to know. Build it with :meth:`check`, which validates."""
-
-    max_workers: int
-    flavor: str
-    image: str
-    python: str | None
-    dependencies: tuple[str, ...]
-    env: dict[str, str]
-    secrets: dict[str, str] = field(repr=False)
-    labels: dict[str, str]
-    timeout: float | None
-    idle_timeout: float
-    reuse_workers: bool
-    slots_per_job: int | Literal["auto"]
-    call_timeout: float | None
-    max_retries: int
-    initializer: bytes | None = field(repr=False)  # (initializer, initargs), pickled
-    give_up_after: float
-
-    @classmethod
-    def check(
-        cls,
-        *,
-        max_workers: int,
-        flavor: str,
-        image: str | None,
-        python: str | None,
-        dependencies: Iterable[str] | None,
-        env: Mapping[str, str] | None,
-        secrets: Mapping[str, str] | None,
-        labels: Mapping[str, str] | None,
-        timeout: float | str | None,
-        idle_timeout: float,
-        reuse_workers: bool,
-        slots_per_job: int | Literal["auto"],
-        call_timeout: float | None,
-        max_retries: int,
-        initializer: Callable[..., object] | None,
-        initargs: tuple[Any, ...],
-        give_up_after: float,
-    ) -> Options:
-        """Return the checked options; raise ValueError or TypeError that names the option."""
-        max_workers = _whole("max_workers", max_workers)
-        max_retries = _whole("max_retries", max_retries)
-        if max_workers <= 0:
-            raise ValueError("max_workers must be greater than 0")
-        if max_retries < 0:
-            raise ValueError("max_retries must be 0 or more: it counts second chances")
-        image = check_image(image)
-        variables = {"env": _variables("env", env), "secrets": _variables("secrets", secrets)}
-        _check_size(variables)
-        return cls(
-            max_workers=max_workers,
-            flavor=_flavor(flavor),
-            python=python_option(python, image),
-            image=image or default_image(),
-            dependencies=check_dependencies(dependencies),
-            env=variables["env"],
-            secrets=variables["secrets"],
-            labels=_labels(labels),
-            timeout=_seconds(timeout),
-            idle_timeout=_positive("idle_timeout", idle_timeout),
-            reuse_workers=_yes_or_no("reuse_workers", reuse_workers),
-            slots_per_job=_slots(slots_per_job),
-            call_timeout=None if call_timeout is None else _positive("call_timeout", call_timeout),
-            max_retries=max_retries,
-            initializer=_initializer(initializer, initargs),
-            give_up_after=_positive("give_up_after", give_up_after),
-        )
+def _option(check: _Check, default: object, *, shown: bool = True) -> Any:
+    """Declare a field: `check` gets its name and what the user gave, and returns what is kept."""
+    return dataclasses.field(default=default, repr=shown, metadata={"check": check})
 
 
 def _initializer(
@@ -125,13 +68,41 @@ def _initializer(
         return None
     if not callable(initializer):
         raise TypeError(f"initializer must be a callable, not {type(initializer).__name__}")
+    if inspect.iscoroutinefunction(initializer):
+        raise TypeError("initializer is an async function, which nobody would await in the job")
     try:
-        data: bytes = cloudpickle.dumps((initializer, tuple(initargs)), PROTOCOL)
+        return dumps((initializer, tuple(initargs)))
     except Exception as error:  # a pickler runs users' __reduce__: anything may come out
         raise UnpicklableCallError(
             f"initializer or initargs cannot be pickled ({type(error).__name__}: {error})"
         ) from error
-    return data
+
+
+def _workers(name: str, value: int | None) -> int:
+    if value is None:
+        return MAX_WORKERS
+    workers = _whole(name, value)
+    if workers <= 0:
+        raise ValueError(f"{name} must be greater than 0")
+    return workers
+
+
+def _retries(name: str, value: int) -> int:
+    retries = _whole(name, value)
+    if retries < 0:
+        raise ValueError(f"{name} must be 0 or more: it counts second chances")
+    return retries
+
+
+def _tasks(name: str, value: int | None) -> int | None:
+    """Check as the stdlib does, and with its words."""
+    if value is None:
+        return None
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer")
+    if value <= 0:
+        raise ValueError(f"{name} must be >= 1")
+    return value
 
 
 def _whole(name: str, value: int) -> int:
@@ -147,40 +118,135 @@ def _yes_or_no(name: str, value: bool) -> bool:
     return value
 
 
-def _flavor(flavor: str) -> str:
+def _flavor(name: str, flavor: str | None) -> str:
+    if flavor is None:
+        return CHEAPEST
     value = getattr(flavor, "value", flavor)  # huggingface_hub's enum is welcome, too
     if not isinstance(value, str):
-        raise TypeError(f"flavor must be a string such as 'cpu-basic', not {flavor!r}")
+        raise TypeError(f"{name} must be a string such as 'cpu-basic', not {flavor!r}")
     if not value.strip():
-        raise ValueError("flavor must not be empty; the cheapest is 'cpu-basic'")
+        raise ValueError(f"{name} must not be empty; the cheapest is {CHEAPEST!r}")
     return value
 
 
-def _positive(name: str, value: float) -> float:
+def _seconds(name: str, value: float | str) -> float:
+    """Return a duration in seconds; it may be infinite."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"{name} must be seconds or like '90s', '30m', '6h', '2d': {value!r}")
+        return _seconds(name, float(match[1]) * _SECONDS[match[2]])
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+        raise TypeError(
+            f"{name} must be a number of seconds, or a text like '90s' or '30m', not {value!r}"
+        )
     if not value > 0:
         raise ValueError(f"{name} must be greater than 0 seconds, not {value!r}")
     return float(value)
 
 
-def _seconds(timeout: float | str | None) -> float | None:
-    if not isinstance(timeout, str):
-        if timeout == math.inf:
-            raise ValueError("timeout must be finite: without an end, a job that hangs is paid for")
-        return None if timeout is None else _positive("timeout", timeout)
-    match = _DURATION.fullmatch(timeout.strip())
-    if match is None:
-        raise ValueError(f"timeout must be seconds or like '90s', '30m', '6h', '2d': {timeout!r}")
-    return _seconds(float(match[1]) * _SECONDS[match[2]])
+def _timeout(name: str, value: float | str | None) -> float | None:
+    if value is None:
+        return None  # it is derived
+    seconds = _seconds(name, value)
+    if seconds == math.inf:
+        raise ValueError(f"{name} must be finite: without an end, a job that hangs is paid for")
+    if seconds < COLD_START:
+        raise ValueError(
+            f"{name} is how long a job may live, and a job needs some {COLD_START:g} s until it "
+            f"takes its first call: {value!r} is too short. To limit a call use call_timeout"
+        )
+    return seconds
 
 
-def _slots(slots: int | Literal["auto"]) -> int | Literal["auto"]:
+def _idle_timeout(name: str, value: float | str) -> float:
+    seconds = _seconds(name, value)
+    if seconds == math.inf:
+        raise ValueError(
+            f"{name} must be finite: it is what ends the jobs of a process that was killed"
+        )
+    return seconds
+
+
+def _keep_for(name: str, value: float | str | None) -> float | None:
+    seconds = None if value is None else _seconds(name, value)
+    if seconds == math.inf:
+        raise ValueError(f"{name} must be finite: a job that waits is paid for")
+    return seconds
+
+
+def _call_timeout(name: str, value: float | str | None) -> float | None:
+    seconds = math.inf if value is None else _seconds(name, value)
+    return None if seconds == math.inf else seconds
+
+
+def _job_timeout(timeout: float | None, call_timeout: float | None) -> float:
+    """Return the seconds that a job may live: what the user says, or enough for each call."""
+    least = COLD_START + (call_timeout or 0.0)
+    if timeout is None:
+        return max(TIMEOUT, least + (call_timeout or 0.0))
+    if timeout < least:
+        raise ValueError(
+            f"timeout={timeout:g} s would end jobs before a call has had its "
+            f"call_timeout={call_timeout:g} s: make it {least:g} s or more, or leave it out"
+        )
+    return timeout
+
+
+def _dollars(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be dollars, like 5.0, not {value!r}")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be more than 0 dollars, and finite; None is no limit")
+    return float(value)
+
+
+def _slots(name: str, slots: int | Literal["auto"]) -> int | Literal["auto"]:
     if slots == "auto":
         return "auto"
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise ValueError(f"slots_per_job must be 1 or more, or 'auto', not {slots!r}")
+        raise ValueError(f"{name} must be 1 or more, or 'auto', not {slots!r}")
     return slots
+
+
+def _image(_: str, image: str | None) -> str | None:
+    return check_image(image)
+
+
+def _dependencies(_: str, given: str | Iterable[str] | None) -> Dependencies:
+    return Dependencies.read(given)
+
+
+def _volumes(_: str, given: Iterable[Any] | None) -> tuple[Any, ...]:
+    return read_volumes(given)
+
+
+def _patterns(name: str, given: Iterable[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(
+            f"{name} must be a list of patterns, like ['package/*.json'], not {given!r}"
+        )
+    patterns = tuple(given)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(f"{name} must be texts, like 'package/*.json', not {pattern!r}")
+    return patterns
+
+
+def _bytes(name: str, value: int) -> int:
+    size = _whole(name, value)
+    if size < 0:
+        raise ValueError(f"{name} must be 0 or more bytes, not {value!r}")
+    return size
+
+
+def _unchecked(_: str, value: object) -> object:
+    """Take what is checked together with other options, see :meth:`Options.check`."""
+    return value
 
 
 def _strings(option: str, given: Mapping[str, str] | None) -> dict[str, str]:
@@ -188,8 +254,9 @@ def _strings(option: str, given: Mapping[str, str] | None) -> dict[str, str]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
+        names = ", or a list of names of this environment" if option in VARIABLE_NAMES else ""
         raise TypeError(
-            f"{option} must be a dict of strings, like {{'NAME': 'value'}}, not "
+            f"{option} must be a dict of strings, like {{'NAME': 'value'}}{names}, not "
             f"{type(given).__name__}"
         )
     checked = dict(given)
@@ -199,14 +266,21 @@ def _strings(option: str, given: Mapping[str, str] | None) -> dict[str, str]:
     return checked
 
 
-def _variables(option: str, given: Mapping[str, str] | None) -> dict[str, str]:
-    checked = _strings(option, given)
-    pattern, words = _NAMES[option]
+def _variables(option: str, given: Mapping[str, str] | Iterable[str] | None) -> dict[str, str]:
+    if isinstance(given, Iterable) and not isinstance(given, (Mapping, str, bytes)):
+        given = from_environment(option, given)
+    checked = _strings(option, given)  # type: ignore[arg-type] # it says so of what is wrong
+    pattern, words = VARIABLE_NAMES[option]
     for name, value in checked.items():
         if not pattern.fullmatch(name):
             raise ValueError(f"the Hub does not accept {name!r} as a name in {option}: {words}")
         if name.upper().startswith("HFEXECUTOR_"):
             raise ValueError(f"names that begin with HFEXECUTOR_ are taken: {name!r} in {option}")
+        if name in _BREAKING:
+            raise ValueError(
+                f"{name!r} in {option} would keep the job from finding uv, or its Python. To "
+                f"change it for your calls alone, set os.environ[{name!r}] in an initializer"
+            )
         _check_value(option, name, value)
     return checked
 
@@ -224,10 +298,10 @@ def _check_value(option: str, name: str, value: str) -> None:
             f"the value of {name!r} in {option} is no text that UTF-8 can encode; leave it out, or "
             "send it as base64"
         ) from None
-    if size > LONGEST_VARIABLE:
+    if size > ONE_VARIABLE:
         raise ValueError(
             f"the value of {name!r} in {option} is too long: name and value may be "
-            f"{LONGEST_VARIABLE - 2:,} bytes, and are {size - 2:,}. Pass large data as an argument "
+            f"{ONE_VARIABLE - 2:,} bytes, and are {size - 2:,}. Pass large data as an argument "
             "of the call"
         )
 
@@ -235,9 +309,9 @@ def _check_value(option: str, name: str, value: str) -> None:
 def _check_size(variables: Mapping[str, Mapping[str, str]]) -> None:
     pairs = [pair for mapping in variables.values() for pair in mapping.items()]
     size = sum(_size(name, value) for name, value in pairs)
-    if size > MOST_VARIABLES:
+    if size > FOR_USERS:
         raise ValueError(
-            f"env and secrets are {size:,} bytes in all, and may be {MOST_VARIABLES:,}. Pass large "
+            f"env and secrets are {size:,} bytes in all, and may be {FOR_USERS:,}. Pass large "
             "data as an argument of the call"
         )
 
@@ -247,10 +321,10 @@ def _size(name: str, value: str) -> int:
     return len(f"{name}={value}".encode()) + 1
 
 
-def _labels(given: Mapping[str, str] | None) -> dict[str, str]:
-    checked = _strings("labels", given)
+def _labels(name: str, given: Mapping[str, str] | None) -> dict[str, str]:
+    checked = _strings(name, given)
     for key, value in checked.items():
-        if not (key and _LABEL.fullmatch(key) and _LABEL.fullmatch(value)):
+        if not (key and LABEL.fullmatch(key) and LABEL.fullmatch(value)):
             raise ValueError(
                 f"the Hub does not accept the label {key!r}={value!r}: at most 100 letters, "
                 "digits, dots, dashes and underscores"
@@ -258,3 +332,109 @@ def _labels(given: Mapping[str, str] | None) -> dict[str, str]:
         if key.startswith(RESERVED):
             raise ValueError(f"labels that begin with {RESERVED!r} are taken: {key!r}")
     return checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything a pool needs to know. Build it with :meth:`check`, which validates.
+
+    ``HubExecutor`` says what each option means. Here `initializer` is what travels: the pickle of
+    the pair of `initializer` and `initargs`.
+    """
+
+    max_workers: int = _option(_workers, None)
+    flavor: str = _option(_flavor, None)
+    image: str = _option(_image, None)
+    python: str | None = _option(_unchecked, None)
+    dependencies: Dependencies = _option(_dependencies, AUTO)  # noqa: RUF009  (it is a field)
+    package_data: tuple[str, ...] = _option(_patterns, None)
+    local_code_limit: int = _option(_bytes, MOST_BYTES)
+    volumes: tuple[Any, ...] = _option(_volumes, None)
+    env: dict[str, str] = _option(_variables, None)  # noqa: RUF009  (it is a field)
+    secrets: dict[str, str] = _option(_variables, None, shown=False)  # noqa: RUF009
+    labels: dict[str, str] = _option(_labels, None)  # noqa: RUF009
+    timeout: float = _option(_timeout, None)
+    idle_timeout: float = _option(_idle_timeout, 60.0)
+    reuse_workers: bool = _option(_yes_or_no, True)
+    slots_per_job: int | Literal["auto"] = _option(_slots, "auto")
+    call_timeout: float | None = _option(_call_timeout, None)
+    max_retries: int = _option(_retries, 2)
+    max_tasks_per_child: int | None = _option(_tasks, None)
+    initializer: bytes | None = _option(_unchecked, None, shown=False)
+    initializer_needs: bool = False  # more than Python has, as every call then does
+    namespace: str | None = None  # what the script's header says
+    give_up_after: float = _option(_seconds, 300.0)
+    max_cost: float | None = _option(_dollars, None)
+    confirm_price: bool = _option(_yes_or_no, False)
+    name: str = _option(check_name, None)
+    detach: bool = _option(_yes_or_no, False)
+    keep_for: float | None = _option(_keep_for, None)
+    progress: bool = _option(_yes_or_no, False)
+    stream_logs: bool = _option(_yes_or_no, False)
+
+    @property
+    def kept_for(self) -> float:
+        """Seconds that a job stays for outcomes that nobody has fetched, if that is longer."""
+        if self.keep_for is not None:
+            return self.keep_for
+        return KEEP_FOR if self.detach else 0.0
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return what each option is that nobody has given, as the user would give it."""
+        return {field.name: field.default for field in cls._given()} | {"initargs": ()}
+
+    @classmethod
+    def _given(cls) -> list[dataclasses.Field[Any]]:
+        """Return the fields that the user gives."""
+        return [field for field in dataclasses.fields(cls) if "check" in field.metadata]
+
+    @classmethod
+    def check(cls, **given: Any) -> Options:
+        """Return the checked options; those that are not given have their defaults.
+
+        Raises:
+            ValueError, TypeError: An option is wrong; the message names it.
+            UnpicklableCallError: `initializer` or `initargs` cannot be pickled.
+        """
+        if unknown := given.keys() - cls.defaults():
+            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+        values = cls.defaults() | given
+        header = main_header()
+        if header is not None:
+            values = _with_header(values, header)
+        initargs = values.pop("initargs")
+        for field in cls._given():
+            values[field.name] = field.metadata["check"](field.name, values[field.name])
+        values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
+        values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
+        _check_size({name: values[name] for name in VARIABLE_NAMES})
+        values["python"] = python_option(values["python"], values["image"])
+        values["image"] = values["image"] or default_image()
+        values["initializer"] = _initializer(values["initializer"], initargs)
+        return cls(**values, namespace=header.namespace if header else None)
+
+
+def _with_header(values: dict[str, Any], header: ScriptHeader) -> dict[str, Any]:
+    """Return the options with what the script's header says where the user says nothing else."""
+    defaults, merged = Options.defaults(), dict(values)
+    for name in ("flavor", "image", "python", "timeout", "dependencies"):
+        said = getattr(header, name)
+        if said is not None and values[name] == defaults[name]:
+            merged[name] = said
+    secrets = _variables("secrets", values["secrets"])
+    wanted = [name for name in header.secrets if name not in secrets]
+    merged["secrets"] = {**from_environment("secrets", wanted), **secrets}
+    merged["env"] = {**header.env, **_variables("env", values["env"])}
+    merged["labels"] = {**header.labels, **_strings("labels", values["labels"])}
+    merged["volumes"] = merge_volumes(values["volumes"], header.volumes)
+    return merged
+
+
+def _with_indexes(secrets: dict[str, str], dependencies: Dependencies) -> dict[str, str]:
+    """Add where packages are, for the uv of jobs, if this environment tells uv so."""
+    if not dependencies.auto and not dependencies.given:
+        return secrets
+    if note := foreign_index(os.environ):
+        logger.warning("%s", note)
+    return {**_variables("secrets", index_secrets(os.environ)), **secrets}

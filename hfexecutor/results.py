@@ -5,6 +5,7 @@ Only called with outcomes that came in authentic frames: this is where what a jo
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,26 @@ from hfexecutor.errors import (
     CallDiedError,
     CallStoppedError,
     CallTimeoutError,
+    DependencyError,
     PythonMismatchError,
     RemoteCallError,
     UnpicklableCallError,
     UnpicklableResultError,
 )
+from hfexecutor.payload.attachments import shipped
+from hfexecutor.payload.missing import missing_module
 from hfexecutor.remote import outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from hfexecutor.remote.outcomes import Outcome
+    from hfexecutor.core.call import Attachment
+    from hfexecutor.remote.outcomes import Outcome, Raised
 
-__all__ = ["RemoteTraceback", "unwrap"]
+__all__ = ["RemoteTraceback", "rebuilt", "unwrap"]
+
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_LONGEST_TEXT = 500  # characters of an exception's own words within a message of ours
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - no error of its own: the cause of a user's one
@@ -39,19 +47,40 @@ class RemoteTraceback(Exception):  # noqa: N818 - no error of its own: the cause
         return f'\n"""\n{self.text}"""'
 
 
-def unwrap(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseException | None]:
+def unwrap(
+    outcome: Outcome, where: Callable[[], str], attachments: Iterable[Attachment] = ()
+) -> tuple[Any, BaseException | None]:
     """Return the value and None, or None and the exception of the future.
 
     Args:
         outcome: How the call ended.
         where: Says which job it was in, for messages.
+        attachments: What went along with the call.
     """
     try:
         if outcome.status == outcomes.VALUE:
             return _value(outcome, where)
-        return None, _ERRORS[outcome.status](outcome, where())
+        return None, _error(outcome, where(), attachments)
     except Exception as error:  # authentic, but of no version of ours: only this call ends with it
         return None, UnpicklableResultError(f"the outcome from {where()} cannot be read: {error!r}")
+
+
+def _error(outcome: Outcome, where: str, attachments: Iterable[Attachment]) -> BaseException:
+    error = _ERRORS[outcome.status](outcome, where)
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error, where, attachments)
+    return error
+
+
+def _missing(
+    error: ModuleNotFoundError, where: str, attachments: Iterable[Attachment]
+) -> BaseException:
+    """Return an error that says what to do, for one that says that a module is not there."""
+    if type(error) is not ModuleNotFoundError or not error.name:
+        return error
+    told = missing_module(error.name, *shipped(attachments), where)
+    told.__cause__ = error.__cause__
+    return told
 
 
 def _value(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseException | None]:
@@ -67,7 +96,11 @@ def _value(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseExcepti
 
 
 def _raised(outcome: Outcome, where: str) -> BaseException:
-    raised = outcome.raised()
+    return rebuilt(outcome.raised(), where)
+
+
+def rebuilt(raised: Raised, where: str) -> BaseException:
+    """Return an exception of a job as it was there, with the traceback as its cause."""
     error = raised.exception()
     if error is None:
         error = RemoteCallError(
@@ -79,9 +112,18 @@ def _raised(outcome: Outcome, where: str) -> BaseException:
 
 
 def _initializer(outcome: Outcome, where: str) -> BaseException:
-    error = BrokenHubExecutor(f"the initializer failed, so no call can run; {where}")
+    error = BrokenHubExecutor(
+        f"the initializer raised {_summary(outcome.raised())}, so no call can run; {where}"
+    )
     error.__cause__ = _raised(outcome, where)
     return error
+
+
+def _summary(raised: Raised) -> str:
+    """Return type and text of an exception in one line that is not too long for a message."""
+    text = " ".join(raised.text.split())
+    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+    return f"{raised.type}: {text}" if text else raised.type
 
 
 def _died(outcome: Outcome, where: str) -> BaseException:
@@ -126,19 +168,27 @@ def _unpicklable(outcome: Outcome, where: str) -> BaseException:
 
 def _bad_call(outcome: Outcome, where: str) -> BaseException:
     details = outcome.details()
-    kind = details.get("type")
-    hint = ""
-    if kind in {"ModuleNotFoundError", "ImportError", "AttributeError"}:
-        hint = (
-            ". Modules that are installed only here are not there: name packages in "
-            "dependencies=[...], and for your own module call "
-            "cloudpickle.register_pickle_by_value(module)"
-        )
+    kind, hint = details.get("type"), ""
+    if kind == "ModuleNotFoundError" and (found := _NO_MODULE.search(details.get("error") or "")):
+        missing: BaseException = ModuleNotFoundError(name=found[1])
+        missing.__cause__ = _remote(details)
+        return missing
+    if kind in {"ImportError", "AttributeError"}:
+        hint = ". Has the job another version of that module than is installed here?"
     error = UnpicklableCallError(
         f"the call cannot be unpickled in the job ({kind}: {details.get('error')}){hint}. {where}"
     )
     error.__cause__ = _remote(details)
     return error
+
+
+def _not_installed(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    wanted = " ".join(details.get("requirements") or ())
+    return DependencyError(
+        f"the job cannot install what the call needs ({wanted}); {where}. The last lines of uv:\n"
+        f"{details.get('error')}"
+    )
 
 
 def _mismatch(outcome: Outcome, where: str) -> BaseException:
@@ -165,4 +215,5 @@ _ERRORS: dict[bytes, Callable[[Outcome, str], BaseException]] = {
     outcomes.BAD_CALL: _bad_call,
     outcomes.MISMATCH: _mismatch,
     outcomes.INITIALIZER: _initializer,
+    outcomes.NOT_INSTALLED: _not_installed,
 }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hfexecutor.progress.tally import Jobs
+from hfexecutor.rich_display import job_links, table
+
 if TYPE_CHECKING:
-    from hfexecutor.hub.models import Hardware
+    from collections.abc import Iterable
 
-__all__ = ["Counters", "Stats", "with_doors"]
+    from hfexecutor.rich_display import Part
+    from hfexecutor.runtime.runner import Runner
 
-_PER_SECOND = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
-_DOOR = 0.01 / 3600  # dollars a second for an exposed port; the Hub's price list does not have it
+__all__ = ["Stats", "describe", "describe_html", "jobs_of", "pages_of_jobs", "stats_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,9 @@ class Stats:
         jobs_running: Jobs that run now.
         requests: Requests to the Hub's API, launches included.
         messages: Messages to doors of jobs, which do not count towards the API's budget.
-        seconds: Job seconds so far, all jobs together, from launch to end. The Hub bills from
-            the moment a job runs, and by the minute.
-        dollars: Estimate: `seconds` at the price of the Hub's list, and $0.01 an hour for the door
-            of a job that has one. None when the list has no price for the flavor.
+        seconds: Job seconds so far, all jobs together, from launch to end.
+        dollars: The most that can be billed so far, as ``HubExecutor.cost`` has it for each job.
+            None when the Hub's list has no price for the flavor.
     """
 
     done: int
@@ -47,56 +50,127 @@ class Stats:
     seconds: float
     dollars: float | None
 
-
-class Counters:
-    """What a scheduler counts while it works."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.failed = 0
-        self.cancelled = 0
-        self.retried = 0
-        self.jobs = 0
-        self.messages = 0
-        self.seconds = 0.0
-        self._dollars_per_second: float | None = None
-
-    def price(self, hardware: Hardware | None) -> None:
-        """Take the price of the flavor from the Hub's list."""
-        unit = _PER_SECOND.get(hardware.unit_label) if hardware is not None else None
-        if hardware is not None and unit is not None:
-            self._dollars_per_second = hardware.unit_cost_micro_usd / 1e6 / unit
-
-    def note(self, error: BaseException | None) -> None:
-        """Count a call that is done."""
-        if error is None:
-            self.done += 1
-        else:
-            self.failed += 1
-
-    def snapshot(
-        self, *, pending: int, running: int, requests: int, running_seconds: float
-    ) -> Stats:
-        """Return the figures, with what only the scheduler knows added."""
-        seconds = self.seconds + running_seconds
-        price = self._dollars_per_second
-        return Stats(
-            done=self.done,
-            failed=self.failed,
-            cancelled=self.cancelled,
-            retried=self.retried,
-            pending=pending,
-            jobs_started=self.jobs,
-            jobs_running=running,
-            requests=requests,
-            messages=self.messages,
-            seconds=round(seconds, 3),
-            dollars=None if price is None else seconds * price,
-        )
+    def _repr_html_(self) -> str:
+        calls = [
+            f"{number:,} {state}"
+            for state, number in (
+                ("done", self.done),
+                ("failed", self.failed),
+                ("cancelled", self.cancelled),
+                ("retried", self.retried),
+                ("pending", self.pending),
+            )
+            if number or state == "done"
+        ]
+        rows = [
+            ("calls", ", ".join(calls)),
+            ("jobs", f"{self.jobs_started:,} started, {self.jobs_running:,} running"),
+            ("job time", f"{self.seconds:,.1f} s"),
+            ("cost", _dollars(self.dollars)),
+            ("requests", f"{self.requests:,} to the Hub, {self.messages:,} messages to jobs"),
+        ]
+        return table("Stats", "", rows)
 
 
-def with_doors(figures: Stats) -> Stats:
-    """Return the figures with what the exposed port of each job costs on top."""
-    if figures.dollars is None:
-        return figures
-    return replace(figures, dollars=figures.dollars + figures.seconds * _DOOR)
+def stats_of(runner: Runner) -> Stats:
+    """Return the figures of a runner so far; may be called from any thread."""
+    machine, connection = runner.machine, runner.connection
+    counters, now = machine.counters, time.monotonic()
+    workers = [worker for worker in list(machine.workers.values()) if worker.job is not None]
+    seconds = counters.seconds + sum(now - worker.launched_at for worker in workers)
+    budget = machine.budget
+    return Stats(
+        done=runner.completer.done,
+        failed=runner.completer.failed,
+        cancelled=counters.cancelled,
+        retried=counters.retried,
+        pending=len(machine.pending.open),
+        jobs_started=counters.jobs,
+        jobs_running=sum(worker.hello is not None for worker in workers),
+        requests=connection.hub.requests if connection is not None else 0,
+        messages=counters.messages,
+        seconds=round(seconds, 3),
+        dollars=None if budget.prices is None else budget.spent(now),
+    )
+
+
+def jobs_of(runner: Runner) -> Jobs:
+    """Return the jobs of a runner at this moment; may be called from any thread."""
+    machine = runner.machine
+    workers = list(machine.workers.values())
+    running = sum(worker.hello is not None for worker in workers)
+    dollars = machine.dollars(time.monotonic()) if machine.counters.jobs else None
+    return Jobs(running, len(workers) - running, machine.counters.jobs, dollars)
+
+
+def describe(runner: Runner, *, reuse_workers: bool) -> str:
+    """Return what runs, waits and is done, for a repr; may be called from any thread."""
+    parts = [
+        *(f"{number} {_noun(number, 'job')} {state}" for number, state in _jobs(runner)),
+        *(f"{number} {_noun(number, 'call')} {state}" for number, state in _calls(runner)),
+        _mode(runner, reuse_workers=reuse_workers),
+    ]
+    return ", ".join(parts)
+
+
+def describe_html(
+    runner: Runner, *, title: str, detail: str, name: str, reuse_workers: bool
+) -> str:
+    """Return the same for a notebook, with the jobs' pages; may be called from any thread."""
+    jobs = _states(_jobs(runner))
+    dollars = jobs_of(runner).dollars
+    rows: list[tuple[str, Part | Iterable[Part]]] = [
+        ("run", name),
+        ("jobs", jobs or "none now"),
+        ("job pages", pages_of_jobs(runner)),
+        ("calls", _states(_calls(runner)) or "none yet"),
+        ("runs as", _mode(runner, reuse_workers=reuse_workers)),
+        ("cost", "" if dollars is None else _dollars(dollars)),
+    ]
+    return table(title, detail, rows)
+
+
+def pages_of_jobs(runner: Runner) -> list[Part]:
+    """Return links to the pages of the jobs that there are now, the first of many."""
+    workers = list(runner.machine.workers.values())
+    return job_links((job.id, job.url) for worker in workers if (job := worker.job) is not None)
+
+
+def _jobs(runner: Runner) -> list[tuple[int, str]]:
+    workers = list(runner.machine.workers.values())
+    up = sum(worker.hello is not None for worker in workers)
+    return _known((up, "running"), (len(workers) - up, "scheduling"))
+
+
+def _calls(runner: Runner) -> list[tuple[int, str]]:
+    calls = list(runner.machine.pending.open.values())
+    running = sum(call.claimed for call in calls)
+    completer = runner.completer
+    return _known(
+        (running, "running"),
+        (len(calls) - running, "waiting"),
+        (completer.done, "done"),
+        (completer.failed, "failed"),
+    )
+
+
+def _mode(runner: Runner, *, reuse_workers: bool) -> str:
+    if not reuse_workers:
+        return "one job per call"
+    return "one-shot jobs" if runner.machine.one_shot else "warm workers"
+
+
+def _known(*counts: tuple[int, str]) -> list[tuple[int, str]]:
+    return [(number, state) for number, state in counts if number]
+
+
+def _states(counts: list[tuple[int, str]]) -> str:
+    return ", ".join(f"{number:,} {state}" for number, state in counts)
+
+
+def _noun(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"
+
+
+def _dollars(dollars: float | None) -> str:
+    return "not known" if dollars is None else f"${dollars:.4f} so far, at most"

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib.util
 import os
+import signal
 import tempfile
+import time
 from pathlib import Path
 
+import certifi
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine's other work than about ours.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# Whoever starts the tests in the background has them ignore SIGINT, and all they start with them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# CI spends a minute on new seeds of the simulation; some seconds do where it is one test of many.
+os.environ.setdefault("SIMULATION_SECONDS", "5")
 
 # huggingface_hub reads these once, when it is first imported: so they are set before that, here.
 _LIVE_TOKEN = os.environ.get("HF_TOKEN")
@@ -15,12 +32,24 @@ for _name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HFEXECUTOR_E
     os.environ.pop(_name, None)
 _HF_HOME = tempfile.TemporaryDirectory(prefix="hfexecutor-tests-")
 os.environ["HF_HOME"] = _HF_HOME.name
+if not _LIVE_TOKEN:
+    # Tests talk to this machine only. Each client loads all authorities that are trusted, and a
+    # hundred and forty of them take longer than most tests: so one is trusted.
+    _AUTHORITIES = Path(certifi.where()).read_text(encoding="ascii", errors="replace")
+    _ONE = Path(_HF_HOME.name, "one-authority.pem")
+    _ONE.write_text(_AUTHORITIES[: _AUTHORITIES.index("-----END") + 26], encoding="ascii")
+    os.environ["SSL_CERT_FILE"] = str(_ONE)
 
 # Found, not imported: a test of one module should not fail because another cannot be imported.
 _SPEC = importlib.util.find_spec("hfexecutor")
 assert _SPEC is not None
 assert _SPEC.origin is not None
 PACKAGE = Path(_SPEC.origin).parent
+
+
+_HANGS = 120.0  # seconds, or up to a quarter less
+_stderr = -1  # of the whole run, which is shown while a test's own is captured
+_armed = float("-inf")
 
 
 def pytest_report_header() -> list[str]:
@@ -34,9 +63,24 @@ def pytest_configure() -> None:
     installed = "site-packages" in PACKAGE.parts
     if os.environ.get("HFEXECUTOR_TEST_INSTALLED") and not installed:
         raise pytest.UsageError(f"the installed package is to be tested, not {PACKAGE}")
+    global _stderr
+    _stderr = os.dup(2)
+
+
+def pytest_runtest_logstart() -> None:
+    """Have all stacks written where a test hangs.
+
+    pytest's own `faulthandler_timeout` starts and ends a thread for each test, which takes longer
+    than half of them.
+    """
+    global _armed
+    if time.monotonic() > _armed + _HANGS / 4:
+        _armed = time.monotonic()
+        faulthandler.dump_traceback_later(_HANGS, file=_stderr)
 
 
 def pytest_unconfigure() -> None:
+    faulthandler.cancel_dump_traceback_later()
     _HF_HOME.cleanup()
 
 

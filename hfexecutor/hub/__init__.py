@@ -2,6 +2,8 @@
 
 ``client.HubClient`` is the one thing the pool holds. Around it, each in a module of its own: what
 the Hub answers (``models``), what its refusals mean (``failures``), when to ask again (``retry``),
-how fast to ask (``ratelimit``), how a job is started (``launch``), followed (``logs``) and spoken
-to (``doors``), and where endpoint and token come from (``settings``).
+how fast to ask (``ratelimit``), how a job is started (``launch``, ``limits``), followed (``logs``),
+spoken to (``doors``) and known as ours (``claims``), what a flavor offers (``hardware``), which
+tokens are shown (``credentials``) and where (``hosts``), and where endpoint and token come from
+(``settings``).
 """

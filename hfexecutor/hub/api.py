@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import httpx
 
 from hfexecutor.errors import HubUnavailableError, RateLimitedError
-from hfexecutor.hub.failures import Answer, error_for, may_pass, redact
+from hfexecutor.hub.failures import SLOWER, Answer, error_for, may_pass
 from hfexecutor.hub.hosts import split
 from hfexecutor.hub.ratelimit import Limiter, parse_retry_after
 from hfexecutor.hub.retry import TransientError, persist
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from hfexecutor.hub.clock import Clock
+    from hfexecutor.hub.credentials import Credentials
     from hfexecutor.hub.network import Network
 
 __all__ = ["Api", "read"]
@@ -38,20 +39,26 @@ class Api:
 
     Args:
         endpoint: The Hub's address, without a slash at the end.
-        token: The user's token; it is in no message and no repr.
+        credentials: What requests show; they are in no message and no repr.
         clock: Time and sleep.
         give_up_after: Seconds for which a request is repeated.
         network: Makes HTTP clients.
     """
 
     def __init__(
-        self, endpoint: str, token: str, *, clock: Clock, give_up_after: float, network: Network
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        give_up_after: float,
+        network: Network,
     ) -> None:
         self.endpoint = endpoint
         self.limiter = Limiter(clock)
         self.admitted = 0  # requests so far
         self._met = False  # it has been shown that there is a Hub at this endpoint
-        self._token = token
+        self._credentials = credentials
         self._clock = clock
         self._give_up_after = give_up_after
         self._http = network.open(_TIMEOUT, _LIMITS)
@@ -75,6 +82,7 @@ class Api:
         *,
         params: Mapping[str, Any] | None = None,
         urgent: bool = False,
+        advice: Mapping[int, str] | None = None,
     ) -> httpx.Response:
         """Send a request that may safely be repeated, until it succeeds.
 
@@ -86,6 +94,7 @@ class Api:
             doing: What it is for, as it reads after "could not".
             params: The query.
             urgent: Whether it goes before all others (cancels do).
+            advice: What to do about a status, where that is not the same for every request.
 
         Raises:
             HubRequestError, AuthenticationError: The Hub refuses it.
@@ -99,8 +108,8 @@ class Api:
             try:
                 response = await self._http.request(method, url, params=params or None)
             except httpx.TransportError as error:
-                raise TransientError(redact(_describe(error), self._token)) from error
-            self.check(Answer.of(response), doing)
+                raise TransientError(self._credentials.redact(_describe(error))) from error
+            self.check(Answer.of(response), doing, advice)
             if not _is_json(response) and (odd := odd + 1) <= _ODD_ANSWERS:
                 raise TransientError("an answer that is no JSON")
             self._met = True
@@ -123,10 +132,15 @@ class Api:
         )
 
     async def pages(
-        self, path: str, doing: str, params: Mapping[str, Any]
+        self,
+        path: str,
+        doing: str,
+        params: Mapping[str, Any],
+        *,
+        advice: Mapping[int, str] | None = None,
     ) -> AsyncGenerator[httpx.Response, None]:
         """Yield the pages of a list, each of them requested as :meth:`request` does."""
-        page = await self.request("GET", self.url(path), doing, params=params)
+        page = await self.request("GET", self.url(path), doing, params=params, advice=advice)
         yield page
         seen = {str(page.url)}
         while (following := self._next_page(page)) and following not in seen:
@@ -144,11 +158,11 @@ class Api:
         if not await self.limiter.admit(deadline, urgent=urgent):
             raise RateLimitedError(
                 f"Could not {doing}: the Hub asks to wait for over {self._give_up_after:g} s. "
-                "The account's request budget is spent: wait, or use fewer workers."
+                f"{SLOWER}"
             )
         self.admitted += 1
 
-    def check(self, answer: Answer, doing: str) -> None:
+    def check(self, answer: Answer, doing: str, advice: Mapping[int, str] | None = None) -> None:
         """Learn from the answer's headers, and raise unless it is a success.
 
         Raises:
@@ -159,15 +173,17 @@ class Api:
         if 200 <= answer.status < 300:  # noqa: PLR2004  (the range of HTTP's successes)
             return
         if not may_pass(answer.status):
-            # Before the first success even a "not found" is not about what was asked for.
-            wrong = f"Is {self.endpoint} the address of a Hub? {TRY_LOCAL}"
-            advice = {} if self._met else dict.fromkeys(_NO_HUB, wrong)
-            raise error_for(answer, doing, token=self._token, advice=advice)
+            # Before the first success even a "not found" is not about what was asked for, unless it
+            # is put into words as the Hub does, and there is something that may not be found.
+            if not self._met and not (answer.words and answer.status in (advice or {})):
+                wrong = f"Is {self.endpoint} the address of a Hub? {TRY_LOCAL}"
+                advice = dict.fromkeys(_NO_HUB, wrong)
+            raise error_for(answer, doing, redact=self._credentials.redact, advice=advice)
         limited = answer.status == 429  # noqa: PLR2004
         wait = parse_retry_after(answer.headers)
         if limited:
             self.limiter.hold(_UNKNOWN_HOLD if wait is None else wait)
-        said = f": {redact(answer.words, self._token)}" if answer.words else ""
+        said = f": {self._credentials.redact(answer.words)}" if answer.words else ""
         raise TransientError(f"HTTP {answer.status}{said}", limited=limited, wait=wait or 0.0)
 
     def _next_page(self, page: httpx.Response) -> str | None:
@@ -181,7 +197,10 @@ class Api:
                 return url
         except ValueError:
             pass
-        _LOG.warning("The Hub's list goes on at a place that is not followed: %s", redact(target))
+        _LOG.warning(
+            "The Hub's list goes on at a place that is not followed: %s",
+            self._credentials.redact(target),
+        )
         return None
 
 

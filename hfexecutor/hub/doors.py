@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 import h11
 import httpx
 
-from hfexecutor.errors import HubError
-from hfexecutor.hub.failures import redact
 from hfexecutor.hub.hosts import door_problem, split
 from hfexecutor.hub.http1 import NotConnectedError, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hfexecutor.hub.credentials import Credentials
+    from hfexecutor.hub.hosts import Door
     from hfexecutor.hub.network import Network
 
 __all__ = [
@@ -43,8 +43,8 @@ _UNSENT: Final = (
 _UNANSWERED: Final = (OSError, TimeoutError, h11.ProtocolError, httpx.TransportError)
 
 
-class DoorError(HubError):
-    """A message to a job's door was not answered with success."""
+class DoorError(Exception):
+    """A message to a job's door was not answered with success; between us and the pool alone."""
 
 
 class DoorUnreachableError(DoorError):
@@ -71,17 +71,18 @@ class Doors:
 
     Args:
         endpoint: The Hub that the jobs belong to; decides which doors may see the token.
-        token: The bearer token.
+        credentials: What doors are shown.
         network: Makes HTTP clients, and knows whether a direct connection is possible.
     """
 
-    def __init__(self, endpoint: str, token: str, network: Network) -> None:
+    def __init__(self, endpoint: str, credentials: Credentials, network: Network) -> None:
         self._endpoint = endpoint
-        self._token = token
+        self._credentials = credentials
         self._direct = Pool(network.trust)
+        self._trusted: set[Door] = set()
         self._detour: httpx.AsyncClient | None = None
         if network.indirect:
-            self._detour = network.open(httpx.Timeout(10), httpx.Limits())
+            self._detour = network.open(httpx.Timeout(10), httpx.Limits(), bearer=False)
 
     def __repr__(self) -> str:
         return f"<Doors {self._direct!r}{' behind a proxy' if self._detour else ''}>"
@@ -93,20 +94,25 @@ class Doors:
         if self._detour is not None:
             await self._detour.aclose()
 
-    def forget(self, url: str) -> None:
+    def forget(self, door: Door) -> None:
         """Hang up on one door."""
-        self._direct.forget(split(url))
+        if door in self._trusted:
+            self._trusted.remove(door)
+            self._direct.forget(split(door.url))
 
-    async def post(self, url: str, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        """Send `body` to the door at `url` and return what it answers.
+    async def post(self, door: Door, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        """Send `body` to a door and return what it answers.
 
         Raises:
             DoorUnreachableError: Not delivered.
             DoorAmbiguousError: Perhaps delivered.
             DoorRejectedError: Answered with 3xx or 4xx, or not a place for the token.
         """
-        if problem := door_problem(url, self._endpoint):
-            raise DoorRejectedError(f"The token is not sent to {url}: {problem}.")
+        url = door.url
+        if door not in self._trusted:
+            if problem := door_problem(door, self._endpoint):
+                raise DoorRejectedError(f"No token is sent to {url!r}: {problem}.")
+            self._trusted.add(door)
         try:
             status, reply = await self._send(url, body, timeout)
         except _UNSENT as error:
@@ -120,7 +126,7 @@ class Doors:
 
     async def _send(self, url: str, body: bytes, seconds: float) -> tuple[int, bytes]:
         headers = {
-            "Authorization": f"Bearer {self._token}",
+            "Authorization": f"Bearer {await self._credentials.for_doors()}",
             "Content-Type": "application/octet-stream",
         }
         if self._detour is None:
@@ -130,7 +136,7 @@ class Doors:
     def _judge(self, url: str, status: int, reply: bytes) -> bytes:
         if 200 <= status < 300:  # noqa: PLR2004  (the range of HTTP's successes)
             return reply
-        said = redact(reply[:200].decode("utf-8", "replace").strip(), self._token)
+        said = self._credentials.redact(reply[:200].decode("utf-8", "replace").strip())
         message = f"The door at {url} answered {status}{': ' if said else ''}{said}."
         if status >= 500:  # noqa: PLR2004  (a proxy's way to say that it did not hear the end)
             raise DoorAmbiguousError(message)

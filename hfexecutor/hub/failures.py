@@ -23,10 +23,12 @@ from hfexecutor.errors import (
 from hfexecutor.hub.settings import TRY_LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "LAUNCH_ADVICE",
+    "NAMESPACE",
+    "SLOWER",
     "Answer",
     "NotFoundError",
     "TooLargeError",
@@ -102,7 +104,7 @@ def error_for(
     answer: Answer,
     doing: str,
     *,
-    token: str | None = None,
+    redact: Callable[[str], str] = redact,
     advice: Mapping[int, str] | None = None,
 ) -> HubError:
     """Return the error to raise for `answer`, which is no success.
@@ -110,7 +112,7 @@ def error_for(
     Args:
         answer: What the Hub said.
         doing: What was asked of it, as it reads after "could not": "launch a job in org".
-        token: The token in use, to keep it out of the message should the Hub quote it.
+        redact: Takes tokens out of the message, should the Hub quote one.
         advice: What to do about a status, where who asks knows better than this module.
     """
     kind, general = _MEANINGS.get(answer.status) or _meaning_of_class(answer.status)
@@ -123,7 +125,7 @@ def error_for(
     ]
     trace = f" [{', '.join(traces)}]" if traces else ""
     message = f"Could not {doing}: the Hub answered {answer.status}{said}{trace}."
-    return kind(redact(f"{message} {special}".replace("..", ".").strip(), token))
+    return kind(redact(f"{message} {special}".replace("..", ".").strip()))
 
 
 _CREDENTIALS: Final = (
@@ -140,7 +142,7 @@ _RIGHTS: Final = (
     f"reached (https://huggingface.co/settings/billing). {TRY_LOCAL}"
 )
 _UNKNOWN: Final = "The Hub knows no such job (any more), or no such namespace."
-_NAMESPACE: Final = (
+NAMESPACE: Final = (
     f"Check the namespace: your user name, or an organisation that you are a member of. {TRY_LOCAL}"
 )
 _OPTIONS: Final = (
@@ -151,7 +153,7 @@ _TOO_LARGE: Final = (
     "The call is too large to travel in a launch request: pass large data by reference, for "
     "example through a dataset or a bucket."
 )
-_SLOWER: Final = "The account's request budget is spent: wait, or use fewer workers."
+SLOWER: Final = "The account's request budget is spent: wait, or use fewer workers."
 
 _MEANINGS: Final[Mapping[int, tuple[type[HubError], str]]] = {
     401: (AuthenticationError, _CREDENTIALS),
@@ -159,10 +161,10 @@ _MEANINGS: Final[Mapping[int, tuple[type[HubError], str]]] = {
     403: (AuthenticationError, _RIGHTS),
     404: (NotFoundError, _UNKNOWN),
     413: (TooLargeError, _TOO_LARGE),
-    429: (RateLimitedError, _SLOWER),
+    429: (RateLimitedError, SLOWER),
 }
 
-LAUNCH_ADVICE: Final[Mapping[int, str]] = {400: _OPTIONS, 404: _NAMESPACE, 422: _OPTIONS}
+LAUNCH_ADVICE: Final[Mapping[int, str]] = {400: _OPTIONS, 404: NAMESPACE, 422: _OPTIONS}
 """What a launch that is refused has most likely got wrong: there is no job yet to be unknown."""
 
 

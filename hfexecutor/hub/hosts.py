@@ -1,15 +1,27 @@
-"""Which addresses may see the token."""
+"""Which addresses may see a token."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Origin", "door_problem", "is_loopback", "split"]
+__all__ = ["PORTS_DOMAIN", "Door", "Origin", "door_problem", "is_loopback", "split"]
 
 _PORTS: Final = {"http": 80, "https": 443}
-_JOBS_DOMAIN: Final = "hf.jobs"
+_HUB: Final = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
+_HUB_DOMAIN: Final = "hf.jobs"
+PORTS_DOMAIN: Final = "HFEXECUTOR_PORTS_DOMAIN"
+"""The environment variable that names the domain of another Hub's ports."""
+
+# Checked because addresses are built of them: an id with a slash in it would move the host.
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*", re.ASCII)
+_DOMAIN: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*", re.ASCII)
+_HERE: Final = re.compile(
+    r"https?://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?/?", re.ASCII
+)
 
 
 class Origin(NamedTuple):
@@ -42,29 +54,68 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def door_problem(url: str, endpoint: str) -> str | None:
-    """Say why the token must not be sent to the door at `url`, None if it may.
+class Door(NamedTuple):
+    """One port of one job that we launched, and the address that the Hub tells for it.
 
-    A door is trusted over https in the domain of the Hub's jobs or of the endpoint itself, and on
-    this machine when the endpoint is on this machine, too.
+    Attributes:
+        url: The address, as the Hub says it.
+        job_id: The job whose port it is to be.
+        port: The port that the job was launched with.
     """
+
+    url: str
+    job_id: str
+    port: int
+
+
+def door_problem(door: Door, endpoint: str) -> str | None:
+    """Say why no token may be sent to `door`, None if one may.
+
+    An address is trusted when it is, letter by letter, ``https://{job id}--{port}.`` and the domain
+    of the Hub's ports; so whatever the Hub answers, a token goes to the job that we launched, or
+    nowhere. That domain is
+
+    - what ``HFEXECUTOR_PORTS_DOMAIN`` says, for any Hub, and nothing else if it says something;
+    - ``hf.jobs`` for huggingface.co;
+    - for another endpoint (a mirror, a Hub of a company) ``hf.jobs``, the endpoint's own host, or a
+      domain within it. Such a Hub may have its ports elsewhere, and only its users know where:
+      names that merely resemble the endpoint's are nobody's proof.
+
+    An endpoint on this machine may also have its doors on this machine: at any port, since the
+    embedded Hub listens for each of them at one that was free.
+    """
+    if _JOB_ID.fullmatch(door.job_id) is None:
+        return f"{door.job_id!r} is no id of a job"
     try:
-        door, home = split(url), split(endpoint)
+        home = split(endpoint).host
     except ValueError as error:
         return str(error)
-    if urlsplit(url).username is not None or not url.isprintable() or "\\" in url:
-        # Parsers disagree about such URLs, and ours may not be the last one to read it.
-        return "a door's URL with a user name or odd characters hides which host it leads to"
-    if is_loopback(door.host):
+    if is_loopback(home) and _HERE.fullmatch(door.url):
+        return _port_problem(door.url)
+    name = f"https://{door.job_id}--{door.port}.".lower()
+    # The same text, not the same host in some parser's eyes: parsers disagree about odd addresses.
+    domain = door.url.lower().removesuffix("/").removesuffix(":443").removeprefix(name)
+    if not door.url.isascii() or not door.url.lower().startswith(name):
+        return f"it does not begin with {name}"
+    if _DOMAIN.fullmatch(domain) is None or not _is_ports_domain(domain, home):
         return (
-            None if is_loopback(home.host) else "a door on this machine, but the Hub is elsewhere"
+            f"{domain!r} is not where this Hub is known to have the ports of its jobs (set "
+            f"{PORTS_DOMAIN} if it is)"
         )
-    if door.scheme != "https":
-        return "a door that is not https would show the token to everybody on the way"
-    if any(_within(door.host, domain) for domain in (_JOBS_DOMAIN, home.host)):
-        return None
-    return f"{door.host} belongs neither to {_JOBS_DOMAIN} nor to the endpoint {home.host}"
+    return None
 
 
-def _within(host: str, domain: str) -> bool:
-    return host == domain or host.endswith(f".{domain}")
+def _is_ports_domain(domain: str, home: str) -> bool:
+    if named := os.environ.get(PORTS_DOMAIN, "").strip().lower().strip("."):
+        return domain == named
+    if domain == _HUB_DOMAIN:
+        return True
+    return home not in _HUB and (domain == home or domain.endswith(f".{home}"))
+
+
+def _port_problem(url: str) -> str | None:
+    try:
+        split(url)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -1,7 +1,7 @@
 """HTTP/1.1 POSTs on kept-alive connections, with as little in between as possible.
 
-h11 does the parsing (httpx uses it, too), asyncio's streams the rest: 0.3 ms of CPU for a small
-POST where httpx needs 1.2 to 1.6. No redirects, no decoding, no retries.
+h11 does the parsing (httpx uses it, too), asyncio's streams the rest: 0.10 ms of CPU for a small
+POST, where httpcore needs 0.45 and httpx 0.57. No redirects, no decoding, no retries.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class Pool:
             async with asyncio.timeout_at(deadline):
                 trust = self._trust() if origin.scheme == "https" else None
                 streams = await asyncio.open_connection(origin.host, origin.port, ssl=trust)
-        except (OSError, TimeoutError) as error:  # of TLS and of name resolution, too
+        # Of TLS and of name resolution, too; a name that IDNA cannot encode is a UnicodeError.
+        except (OSError, TimeoutError, UnicodeError) as error:
             raise NotConnectedError(str(error) or "no connection in time") from error
         return Connection(*streams)
 

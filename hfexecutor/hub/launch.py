@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hfexecutor.errors import HubError, HubRequestError
+from hfexecutor.errors import HubRequestError
 from hfexecutor.hub.failures import LAUNCH_ADVICE, Answer, error_for, may_pass, redact
+from hfexecutor.hub.hosts import is_loopback, split
 from hfexecutor.hub.models import Job
 from hfexecutor.hub.ratelimit import parse_retry_after
+from hfexecutor.hub.unlogged import unlogged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from huggingface_hub import HfApi, JobInfo
+
+    from hfexecutor.errors import HubError
 
 __all__ = [
     "JobSpec",
@@ -47,8 +51,8 @@ _BEFORE_SENDING: Final = frozenset(
 _ON_THE_WAY: Final = frozenset({"TransportError", "OSError", "JSONDecodeError"})
 
 
-class LaunchError(HubError):
-    """A launch did not return a job."""
+class LaunchError(Exception):
+    """A launch did not return a job; between us and the pool alone."""
 
 
 class LaunchRefusedError(LaunchError):
@@ -113,16 +117,34 @@ class JobSpec:
     expose: tuple[int, ...] = ()
 
 
-def load_api(endpoint: str, token: str) -> HfApi:
+def load_api(endpoint: str) -> HfApi:
     """Return huggingface_hub's client; the first call imports it, which takes half a second."""
     from huggingface_hub import HfApi, get_session  # noqa: PLC0415
 
     get_session()  # made now: some versions make one for each thread that asks first, and leak it
-    return HfApi(endpoint=endpoint, token=token, library_name="hfexecutor")
+    api = HfApi(endpoint=endpoint, token=False, library_name="hfexecutor")  # each launch has one
+    if is_loopback(split(endpoint).host):
+        # To describe itself in its User-Agent, huggingface_hub asks huggingface.co for a list of
+        # tools that may be at work; nothing about a Hub on this machine may leave it.
+        api._build_hf_headers = _plain_headers  # type: ignore[method-assign]  # noqa: SLF001
+    return api
 
 
-def launch(api: HfApi, spec: JobSpec, namespace: str) -> Job:
+def _plain_headers(token: str | bool | None = None, *_: object, **__: object) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}", "user-agent": "hfexecutor"}
+
+
+def launch(
+    api: HfApi, spec: JobSpec, namespace: str, token: str, redact: Callable[[str], str] = redact
+) -> Job:
     """Start a job with exactly one POST, and wait for the Hub's answer (without any timeout).
+
+    Args:
+        api: Hugging Face's client.
+        spec: What to start.
+        namespace: Whose job it is to be.
+        token: What the request shows.
+        redact: Takes tokens out of messages.
 
     Raises:
         LaunchRefusedError: The Hub, or this function, refuses it for good.
@@ -132,29 +154,30 @@ def launch(api: HfApi, spec: JobSpec, namespace: str) -> Job:
     """
     interpreter = _interpreter(spec.command)
     try:
-        info = _run_uv_job(api)(
-            interpreter,
-            script_args=list(spec.command),
-            dependencies=list(spec.dependencies) or None,
-            python=spec.python,
-            image=spec.image,
-            env=dict(spec.env),
-            secrets=dict(spec.secrets),
-            flavor=spec.flavor,
-            timeout=None if spec.timeout is None else max(1, math.ceil(spec.timeout)),
-            # Newer versions would derive a name from the command line, which says nothing here.
-            labels={"name": "hfexecutor", **spec.labels},
-            volumes=list(spec.volumes) or None,
-            expose=list(spec.expose) or None,
-            namespace=namespace,
-        )
+        with unlogged():
+            info = _run_uv_job(api)(
+                interpreter,
+                script_args=list(spec.command),
+                dependencies=list(spec.dependencies) or None,
+                python=spec.python,
+                image=spec.image,
+                env=dict(spec.env),
+                secrets=dict(spec.secrets),
+                flavor=spec.flavor,
+                timeout=None if spec.timeout is None else max(1, math.ceil(spec.timeout)),
+                # Newer versions would derive a name from the command line, which says nothing here.
+                labels={"name": "hfexecutor", **spec.labels},
+                volumes=list(spec.volumes) or None,
+                expose=list(spec.expose) or None,
+                namespace=namespace,
+                token=token,
+            )
         return _job(info, api.endpoint)
     except Exception as error:  # every way to fail has its place in the family
         cause = error
-    token = _token(api)
-    failure = _sort(cause, f"launch a job in {namespace}", token)
+    failure = _sort(cause, f"launch a job in {namespace}", redact)
     # The text of the cause is not ours to redact, so where a token is in it nobody gets to see it.
-    raise failure from (None if token and token in f"{cause} {cause!r}" else cause)
+    raise failure from (None if token in f"{cause} {cause!r}" else cause)
 
 
 def _interpreter(command: tuple[str, ...]) -> str:
@@ -199,25 +222,37 @@ def _run_uv_job(api: HfApi) -> Callable[..., JobInfo]:
 
 
 def _job(info: JobInfo, endpoint: str) -> Job:
-    """Translate; the URLs of doors are not in here, since no job has any before it runs."""
-    stage = info.status.stage
+    """Translate what huggingface_hub read of the Hub's reply back into the Hub's words."""
+    status, initiator = info.status, info.initiator
     raw = {
         "id": info.id,
-        "status": {"stage": getattr(stage, "value", stage), "message": info.status.message},
-        "labels": getattr(info, "labels", None),
-        "flavor": str(getattr(info.flavor, "value", info.flavor or "")),
-        "createdAt": info.created_at,
+        "status": {
+            "stage": _word(status.stage),
+            "message": status.message,
+            "exposeUrls": status.expose_urls,
+        },
+        "labels": info.labels,
+        "flavor": _word(info.flavor),
+        "dockerImage": info.docker_image or info.space_id,
+        "command": info.command,
+        "arguments": info.arguments or (),
         "owner": {"name": info.owner.name},
+        "initiator": initiator and {"id": initiator.id, "type": initiator.type},
     }
     return Job.parse(raw, endpoint)
 
 
-def _sort(error: Exception, doing: str, token: str | None) -> LaunchError:
+def _word(value: object) -> object:
+    """Return the word that a member of an enumeration stands for."""
+    return getattr(value, "value", value)
+
+
+def _sort(error: Exception, doing: str, redact: Callable[[str], str]) -> LaunchError:
     response = getattr(error, "response", None)
     if response is not None:
-        return _sort_answer(Answer.of(response), doing, token)
+        return _sort_answer(Answer.of(response), doing, redact)
     names = {cls.__name__ for cls in type(error).__mro__}
-    text = redact(f"Could not {doing}: {type(error).__name__}: {error}", token)
+    text = redact(f"Could not {doing}: {type(error).__name__}: {error}")
     if "OfflineModeIsEnabled" in names:
         return LaunchRefusedError(HubRequestError(f"{text}. Unset HF_HUB_OFFLINE."))
     if names & _BEFORE_SENDING or isinstance(error, ConnectionRefusedError):
@@ -226,15 +261,11 @@ def _sort(error: Exception, doing: str, token: str | None) -> LaunchError:
     return LaunchAmbiguousError(text, again=bool(names & _ON_THE_WAY))
 
 
-def _sort_answer(answer: Answer, doing: str, token: str | None) -> LaunchError:
-    error = error_for(answer, doing, token=token, advice=LAUNCH_ADVICE)
+def _sort_answer(answer: Answer, doing: str, redact: Callable[[str], str]) -> LaunchError:
+    error = error_for(answer, doing, redact=redact, advice=LAUNCH_ADVICE)
     if answer.status == _TOO_MANY:
         named = parse_retry_after(answer.headers)
         return LaunchLimitedError(str(error), _DEFAULT_HOLD if named is None else named)
     if may_pass(answer.status):
         return LaunchAmbiguousError(str(error))
     return LaunchRefusedError(error)
-
-
-def _token(api: HfApi) -> str | None:
-    return api.token if isinstance(api.token, str) else None

@@ -6,15 +6,16 @@ new fields, or leaves optional ones out of a list, must not stop a run.
 
 from __future__ import annotations
 
+import re
 from copy import copy
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from urllib.parse import quote
 
 from pydantic import (
+    AliasChoices,
     AliasPath,
+    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictStr,
@@ -27,7 +28,7 @@ from pydantic.alias_generators import to_camel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TERMINAL", "Hardware", "Identity", "Job", "Stage", "is_terminal"]
+__all__ = ["TERMINAL", "Bill", "Hardware", "Identity", "Job", "Stage", "Usage", "is_terminal"]
 
 Stage: TypeAlias = str
 """A word for where a job is in its life; the Hub may know words that we do not."""
@@ -52,22 +53,9 @@ def _or(default: object) -> WrapValidator:
     return WrapValidator(validate)
 
 
-def _accelerator(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    words = (value.get(key) for key in ("manufacturer", "model", "vram"))
-    return " ".join([f"{value.get('quantity', 1)}x", *(str(word) for word in words if word)])
-
-
-def _names(value: object) -> object:
-    if not isinstance(value, list | tuple):
-        return ()
-    names = (org.get("name") if isinstance(org, dict) else org for org in value)
-    return tuple(name for name in names if isinstance(name, str))
-
-
 class _Answer(BaseModel):
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         extra="ignore",
         alias_generator=to_camel,
@@ -77,7 +65,7 @@ class _Answer(BaseModel):
 
 
 _Text: TypeAlias = Annotated[str | None, _or(None)]
-_Time: TypeAlias = Annotated[datetime | None, _or(None)]
+_Time: TypeAlias = Annotated[AwareDatetime | None, _or(None)]
 
 
 class Job(_Answer):
@@ -88,14 +76,19 @@ class Job(_Answer):
         stage: Where it is in its life, in the Hub's upper-case word.
         message: The Hub's explanation of the stage ("Job timeout"), or None.
         cancel_reason: Why the Hub cancelled it (``NO_CREDITS``...), or None.
-        failure_count: How many attempts of the job have failed so far.
-        expose_urls: One URL per exposed port, in their order; empty until the job runs.
-        labels: The labels it was launched with.
-        flavor: The hardware it asked for.
-        created_at: When it was accepted; UTC, like the other two times.
-        started_at: When it began to run, or None.
-        finished_at: When it ended, or None.
-        owner: The namespace that pays for it.
+        expose_urls: One URL per exposed port, in their order; empty until the Hub tells them.
+        labels: The labels it was launched with: whoever launched it has chosen them.
+        flavor: The hardware it runs on.
+        image: The Docker image, or the Space, that it runs in; None where the Hub does not say.
+        command: What it runs; None where the Hub does not say.
+        arguments: What is appended to the command.
+        owner: The name of the namespace that pays for it.
+        initiator: The Hub's id of who started it (a user, an organisation, or the job or schedule
+            that it was made from), or None.
+        created_by: The Hub's id of the user whom it notes as its author, or None.
+        initiator_type: What that is: "user", "org", "duplicated-job", "scheduled-job"...; or None.
+        created_at, started_at, finished_at: When it was launched, began to run, and was over; None
+            where that has not happened, or the Hub does not say.
         endpoint: The Hub that told us, without a slash at the end.
     """
 
@@ -103,18 +96,21 @@ class Job(_Answer):
     stage: StrictStr = Field(min_length=1, validation_alias=AliasPath("status", "stage"))
     message: _Text = Field(default=None, validation_alias=AliasPath("status", "message"))
     cancel_reason: _Text = Field(default=None, validation_alias=AliasPath("status", "cancelReason"))
-    failure_count: Annotated[int, _or(0)] = Field(
-        default=0, validation_alias=AliasPath("status", "failureCount")
-    )
     expose_urls: Annotated[tuple[str, ...], _or(())] = Field(
         default=(), validation_alias=AliasPath("status", "exposeUrls")
     )
     labels: Annotated[dict[str, str], _or({})] = Field(default_factory=dict)
     flavor: Annotated[str, _or("")] = ""
+    image: _Text = Field(default=None, validation_alias=AliasChoices("dockerImage", "spaceId"))
+    command: Annotated[tuple[str, ...] | None, _or(None)] = None
+    arguments: Annotated[tuple[str, ...], _or(())] = ()
+    owner: Annotated[str, _or("")] = Field(default="", validation_alias=AliasPath("owner", "name"))
+    initiator: _Text = Field(default=None, validation_alias=AliasPath("initiator", "id"))
+    created_by: _Text = Field(default=None, validation_alias=AliasPath("createdBy", "id"))
+    initiator_type: _Text = Field(default=None, validation_alias=AliasPath("initiator", "type"))
     created_at: _Time = None
     started_at: _Time = None
     finished_at: _Time = None
-    owner: Annotated[str, _or("")] = Field(default="", validation_alias=AliasPath("owner", "name"))
     endpoint: str = ""
 
     @classmethod
@@ -137,25 +133,63 @@ class Job(_Answer):
         return is_terminal(self.stage)
 
 
+_SECONDS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
 class Hardware(_Answer):
     """A flavor that jobs can ask for, and what a unit of its time costs.
 
-    `accelerator` is a short text ("1x Nvidia T4 16 GB") or None; `unit_label` is the unit that
-    `unit_cost_micro_usd` pays for, normally "minute".
+    Attributes:
+        name: What to ask for.
+        cpu: How many CPUs, in the Hub's words ("2 vCPU").
+        ram: How much memory, in the Hub's words ("16 GB").
+        accelerators: How many GPUs, or the like, it has.
+        unit_cost_micro_usd: What `unit_label` of it costs, in millionths of a dollar.
+        unit_label: Normally "minute".
     """
 
     name: StrictStr = Field(min_length=1)
-    pretty_name: Annotated[str, _or("")] = ""
     cpu: Annotated[str, _or("")] = ""
     ram: Annotated[str, _or("")] = ""
-    accelerator: Annotated[str | None, BeforeValidator(_accelerator)] = None
+    accelerators: Annotated[int, _or(0)] = Field(
+        default=0, validation_alias=AliasPath("accelerator", "quantity")
+    )
     unit_cost_micro_usd: float = Field(default=0, validation_alias="unitCostMicroUSD")
     unit_label: Annotated[str, _or("minute")] = "minute"
 
+    @property
+    def cpus(self) -> int:
+        """The vCPUs of a job, of which the Hub says "8 vCPU"; 1 where it does not say."""
+        match = re.match(r"\d+", self.cpu)
+        return max(1, int(match[0])) if match else 1
+
+    @property
+    def slots(self) -> int:
+        """How many calls at once it is for: one on each accelerator, or else on each vCPU."""
+        return self.accelerators if self.accelerators > 0 else self.cpus
+
+    @property
+    def hourly(self) -> float | None:
+        """Dollars an hour, None where the unit is an unknown one."""
+        seconds = _SECONDS.get(self.unit_label)
+        return None if seconds is None else self.unit_cost_micro_usd / 1e6 / seconds * 3600
+
 
 class Identity(_Answer):
-    """Whose token it is: the user's name, the organisations, and whether they can pay."""
+    """Whose token it is: the name and the id of a user, or of an organisation."""
 
     name: StrictStr = Field(min_length=1)
-    orgs: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
-    can_pay: Annotated[bool | None, _or(None)] = None
+    id: _Text = None
+
+
+class Bill(_Answer):
+    """What the Hub has billed for one job, in millionths of a dollar."""
+
+    job: StrictStr = Field(min_length=1, validation_alias="jobId")
+    micro_usd: float = Field(validation_alias="totalCostMicroUsd")
+
+
+class Usage(_Answer):
+    """What jobs have cost in this billing period."""
+
+    bills: tuple[Bill, ...] = Field(validation_alias=AliasPath("usage", "jobDetails"))

@@ -1,13 +1,19 @@
-"""HTTP clients that show one token to one endpoint, and what they have in common."""
+"""HTTP clients that show a token to one endpoint, and what they have in common."""
 
 from __future__ import annotations
 
 import ssl
 import urllib.request
+from typing import TYPE_CHECKING
 
 import httpx
 
+from hfexecutor.hub.credentials import Bearer
 from hfexecutor.hub.hosts import is_loopback, split
+from hfexecutor.hub.unlogged import UnloggedClient
+
+if TYPE_CHECKING:
+    from hfexecutor.hub.credentials import Credentials
 
 __all__ = ["Network"]
 
@@ -17,15 +23,18 @@ class Network:
 
     Args:
         endpoint: The Hub's address.
-        token: The user's token.
+        credentials: What each request shows.
         transport: Replaces the real network, for tests.
     """
 
     def __init__(
-        self, endpoint: str, token: str, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._origin = split(endpoint)
-        self._token = token
+        self._bearer = Bearer(credentials)
         self._transport = transport
         self._trust: ssl.SSLContext | None = None
 
@@ -38,11 +47,20 @@ class Network:
             self._trust = httpx.create_ssl_context()
         return self._trust
 
-    def open(self, timeout: httpx.Timeout, limits: httpx.Limits) -> httpx.AsyncClient:
-        """Return an HTTP client; it follows no redirect, for the token's sake."""
+    def open(
+        self, timeout: httpx.Timeout, limits: httpx.Limits, *, bearer: bool = True
+    ) -> httpx.AsyncClient:
+        """Return an HTTP client; it follows no redirect, for the token's sake.
+
+        Args:
+            timeout: For each request.
+            limits: Of its connections.
+            bearer: Whether each request shows the Hub's token.
+        """
         plain = self._origin.scheme == "http"
-        return httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._token}", "User-Agent": "hfexecutor"},
+        return UnloggedClient(
+            headers={"User-Agent": "hfexecutor"},
+            auth=self._bearer if bearer else None,
             timeout=timeout,
             limits=limits,
             transport=self._transport,

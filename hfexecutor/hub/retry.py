@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
-from hfexecutor.errors import HubError, HubUnavailableError, RateLimitedError
+from hfexecutor.errors import HubUnavailableError, RateLimitedError
+from hfexecutor.hub.failures import SLOWER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,8 +32,8 @@ _BACKOFF: Final = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 0.5)
 T = TypeVar("T")
 
 
-class TransientError(HubError):
-    """One try failed in a way that may pass.
+class TransientError(Exception):
+    """One try failed in a way that may pass; nobody outside of this package gets to see it.
 
     Attributes:
         seen: What happened, in words ("503 Service Unavailable", "no answer within 30 s").
@@ -77,11 +78,8 @@ class _Patience:
         kind = RateLimitedError if cause.limited else HubUnavailableError
         raise kind(
             f"Could not {self.doing}: tried {tries} in {lasted:.0f} s, seen last: {cause.seen}. "
-            f"{_SLOWER if cause.limited else self.advice()}"
+            f"{SLOWER if cause.limited else self.advice()}"
         ) from cause
-
-
-_SLOWER: Final = "The account's request budget is spent: wait, or use fewer workers."
 
 
 async def persist(

@@ -78,7 +78,7 @@ def resolve_token(token: str | None = None) -> str:
         raise AuthenticationError(
             f"No Hugging Face token found. Run `hf auth login`, or set HF_TOKEN. {TRY_LOCAL}"
         )
-    if not (found.isascii() and found.isprintable() and " " not in found):
+    if not _is_token(found):
         raise AuthenticationError(
             "The Hugging Face token has characters in it that no token has (a line break, a space, "
             f"quotes of a word processor?). Copy it again, or run `hf auth login`. {TRY_LOCAL}"
@@ -86,18 +86,28 @@ def resolve_token(token: str | None = None) -> str:
     return found
 
 
-def check_user(token: str | None, namespace: str | None) -> None:
+def _is_token(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def check_user(token: str | None, door_token: str | None, namespace: str | None) -> None:
     """Check who is to run jobs for the mistakes people make. A token is never shown.
 
     Raises:
         TypeError: One of them is neither a string nor None.
-        ValueError: `namespace` is empty, or no name: a URL, a repository's id.
+        ValueError: `namespace` is empty, or no name: a URL, a repository's id. Or `door_token`
+            cannot be a token.
     """
-    if token is not None and not isinstance(token, str):
-        raise TypeError(
-            "token must be a string, or None for the one that huggingface_hub finds, not "
-            f"{type(token).__name__}"
-        )
+    for name, value, default in (
+        ("token", token, "the one that huggingface_hub finds"),
+        ("door_token", door_token, "the same as for the Hub"),
+    ):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(
+                f"{name} must be a string, or None for {default}, not {type(value).__name__}"
+            )
+    if door_token is not None and not _is_token(door_token):
+        raise ValueError("door_token is no token: it is empty, or has odd characters in it")
     if namespace is None:
         return
     hint = f"not {namespace!r}; leave it out to run jobs as the token's own user"

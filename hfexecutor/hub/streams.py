@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from hfexecutor.errors import HubUnavailableError, RateLimitedError
-from hfexecutor.hub.failures import Answer, redact
+from hfexecutor.hub.failures import Answer
 from hfexecutor.hub.logs import LogDecoder, LogLine
 from hfexecutor.hub.retry import TransientError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from hfexecutor.hub.api import Api
+    from hfexecutor.hub.credentials import Credentials
     from hfexecutor.hub.network import Network
 
 __all__ = ["Streams"]
@@ -29,32 +30,27 @@ _HEADERS: Final = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 class Streams:
     """The log streams of one client."""
 
-    def __init__(self, api: Api, token: str, network: Network) -> None:
+    def __init__(self, api: Api, credentials: Credentials, network: Network) -> None:
         self._api = api
-        self._token = token
+        self._credentials = credentials
         self._http = network.open(_TIMEOUT, _LIMITS)
 
     async def aclose(self) -> None:
         """Break off all streams."""
         await self._http.aclose()
 
-    async def follow(
-        self, path: str, tail: int | None, doing: str
-    ) -> AsyncGenerator[list[LogLine], None]:
+    async def follow(self, path: str, doing: str) -> AsyncGenerator[list[LogLine], None]:
         """Yield the lines of a log as they come; see :meth:`hfexecutor.hub.HubClient.logs`."""
         await self._api.admit(doing)
         decoder = LogDecoder()
-        params = None if tail is None else {"tail": tail}
         try:
-            async with self._http.stream(
-                "GET", self._api.url(path), params=params, headers=_HEADERS
-            ) as stream:
+            async with self._http.stream("GET", self._api.url(path), headers=_HEADERS) as stream:
                 self._api.check(await _answer(stream), doing)
                 async for chunk in stream.aiter_bytes():
                     if lines := decoder.feed(chunk):
                         yield lines
         except httpx.HTTPError as error:
-            why = redact(f"{type(error).__name__} {error}".strip(), self._token)
+            why = self._credentials.redact(f"{type(error).__name__} {error}".strip())
             raise HubUnavailableError(f"Could not {doing}: {why}") from error
         except TransientError as error:
             kind = RateLimitedError if error.limited else HubUnavailableError

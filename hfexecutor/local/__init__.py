@@ -6,7 +6,7 @@ own. So a wrong belief cannot pass on both sides.
 
 from . import faults
 from .hub import JobView, LocalHub
-from .runners import Answer, Launch, Runner, Running
+from .runners import Answer, Launch, Mount, Runner, Running
 from .timings import HUB, INSTANT, Timings
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "JobView",
     "Launch",
     "LocalHub",
+    "Mount",
     "Runner",
     "Running",
     "Timings",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from . import lists, logfaults, replies, schema, streams
+from . import lists, replies, requests, schema, streams
 from .errors import ApiError
 from .hardware import FLAVORS
+from .injection import reads
 from .metrics import Meter
-from .specs import Spec
 from .stages import Stage
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[ASGIApp]]
 
-_MAX_BODY = 4 << 20
-_LABEL = {"type": "string", "pattern": "^[a-zA-Z0-9._-]+=[a-zA-Z0-9._-]*$"}
-_STAGE = {"enum": [str(stage) for stage in Stage]}
+PUBLIC = {"/api/jobs/hardware"}  # what asks for no token
 
 
 class Api:
@@ -91,23 +88,17 @@ class Api:
 
     async def run(self, request: Request) -> ASGIApp:
         """Start a job."""
-        body = await _body(request, schema.RUN)
-        if ("dockerImage" in body) == ("spaceId" in body):
-            raise ApiError(400, "Exactly one of dockerImage and spaceId is needed")
-        _check_public(body.get("expose", {}))
-        too_much = schema.variables_problem(body)
-        if too_much:
-            raise ApiError(400, too_much)
-        job = self._store.start(Spec.from_json(body), self._me.as_initiator())
+        spec = schema.read(schema.Spec, await requests.body(request))
+        job = await self._store.start(spec, self._me.as_initiator())
         request.scope["job"] = job
         return self._show(job)
 
     async def page(self, request: Request) -> ASGIApp:
         """List jobs, newest first, a page at a time."""
-        plan = self._store.plan
-        moment = lists.moment(plan)
+        injector = self._store.injector
+        moment = lists.moment(injector)
         found = self._store.find(_stages(request), _labels(request), _cursor(request), moment)
-        shown, last = lists.page(found, self._settings.page_size, plan, self._me, moment)
+        shown, last = lists.page(found, self._settings.page_size, injector, self._me, moment)
         headers = {}
         if last is not None:
             url = request.url.include_query_params(cursor=_to_cursor(last))
@@ -134,23 +125,22 @@ class Api:
         """Start a job like another one."""
         job = self._job(request)
         initiator = {"type": "duplicated-job", "id": job.id}
-        again = self._store.start(job.spec, initiator)
+        again = await self._store.start(job.spec, initiator)
         request.scope["job"] = again
         return self._show(again)
 
     async def labels(self, request: Request) -> ASGIApp:
         """Replace a job's labels."""
-        body = await _body(request, schema.SET_LABELS)
+        wanted = schema.read(schema.SetLabels, await requests.body(request))
         job = self._job(request)
-        job.labels = body["labels"]
+        job.labels = wanted.labels
         return self._show(job)
 
     async def expose(self, request: Request) -> ASGIApp:
         """Replace a job's exposed ports."""
-        body = await _body(request, schema.EXPOSE)
-        _check_public(body)
+        wanted = schema.read(schema.Expose, await requests.body(request))
         job = self._job(request)
-        await self._store.expose(job, body["ports"], body.get("portsPublic", ()))
+        await self._store.expose(job, wanted.ports, wanted.public)
         return self._show(job)
 
     async def logs(self, request: Request) -> ASGIApp:
@@ -159,7 +149,7 @@ class Api:
         timings = self._store.timings
         replay = streams.Replay(job.log, _tail(request))
         batches = streams.follow(job.log, timings.log_lag, replay)
-        return self._stream(logfaults.disturb(batches, job, self._store.plan, replay.there))
+        return self._stream(reads.disturb(batches, job, self._store.injector, replay.there))
 
     async def metrics(self, request: Request) -> ASGIApp:
         """Stream what a running job uses."""
@@ -192,49 +182,15 @@ class Api:
 # ---------------------------------------------------------------------- reading requests
 
 
-async def _body(request: Request, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Read a JSON body of the wanted form.
-
-    Raises:
-        ApiError: 400 or 413.
-    """
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > _MAX_BODY:
-            raise ApiError(413, "Payload too large")
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ApiError(400, "Invalid JSON in request body") from None
-    wrong = schema.problem(body, wanted)
-    if wrong:
-        raise ApiError(400, wrong)
-    assert isinstance(body, dict)
-    return body
-
-
-def _check_public(expose: dict[str, Any]) -> None:
-    if not set(expose.get("portsPublic", ())) <= set(expose.get("ports", ())):
-        raise ApiError(400, "portsPublic must be a subset of ports")
-
-
-def _query(request: Request, name: str, wanted: dict[str, Any]) -> list[str]:
-    values = request.query_params.getlist(name)
-    for value in values:
-        wrong = schema.problem(value, wanted, name)
-        if wrong:
-            raise ApiError(400, wrong)
-    return values
-
-
 def _stages(request: Request) -> set[str]:
-    return set(_query(request, "stage", _STAGE))
+    wanted = set(request.query_params.getlist("stage"))
+    if not wanted <= set(Stage):
+        raise ApiError(400, f"Invalid option: expected one of {'|'.join(Stage)} at stage")
+    return wanted
 
 
 def _labels(request: Request) -> list[tuple[str, str]]:
-    pairs = [label.partition("=") for label in _query(request, "label", _LABEL)]
-    return [(key, value) for key, _, value in pairs]
+    return [schema.label(text) for text in request.query_params.getlist("label")]
 
 
 def _tail(request: Request) -> int | None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .listening import LOOPBACK, cut, stop_listening
-from .relay import Client
+from .reverse_proxy import Proxy, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .injection.injector import Injector
     from .jobs import Job
-    from .plan import Plan
     from .timings import Timings
 
 _KEPT_AFTER_THE_END = 64  # doors of jobs that are over go on to answer (503): so many of them
@@ -28,7 +28,7 @@ class Doors:
         token: what `Authorization: Bearer` must carry at a port that is not public.
         hub_port: the port of the hub itself, to which no door leads.
         timings: `door` and `door_rate` apply.
-        plan: the faults; those of doors apply.
+        injector: the faults; those of doors apply.
         count: called with the method of each request that is let in.
         connections: all that are open, on both sides.
     """
@@ -36,7 +36,7 @@ class Doors:
     token: bytes = field(repr=False)
     hub_port: int
     timings: Timings
-    plan: Plan
+    injector: Injector
     count: Callable[[str], None]
     connections: set[asyncio.Transport] = field(default_factory=set)
     _servers: dict[tuple[Job, int], asyncio.Server] = field(default_factory=dict)
@@ -79,14 +79,23 @@ class Doors:
 
     async def _open(self, job: Job, port: int) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Client(self, job, port), LOOPBACK, 0)
+        target = Target(
+            job=job,
+            port=port,
+            authorization=b"Bearer " + self.token,
+            timings=self.timings,
+            injector=self.injector,
+            reachable=lambda: self.leads_to(job, port),
+            count=self.count,
+            connections=self.connections,
+        )
+        server = await loop.create_server(lambda: Proxy(target), LOOPBACK, 0)
         self._servers[job, port] = server
 
     def _close(self, key: tuple[Job, int]) -> None:
         server = self._servers.pop(key, None)
         if server is not None:
-            stop_listening(server.sockets[0])
-            server.close()
+            stop_listening(server)
 
     def _url(self, job: Job, port: int) -> str:
         return f"http://{LOOPBACK}:{self._servers[job, port].sockets[0].getsockname()[1]}"

@@ -21,3 +21,7 @@ class ApiError(Exception):
 
 class CannotStartError(Exception):
     """Say why a job's command cannot be started; the job ends in stage ERROR with this message."""
+
+
+class OutOfMemoryError(Exception):
+    """Say that an attempt was killed since it took more memory than its flavor has."""

@@ -102,6 +102,61 @@ class Restart(RouteFault):
     down: float = 0.2
 
 
+# ---------------------------------------------------------------------------- buckets
+
+
+@dataclass(frozen=True, slots=True)
+class FailOperation(Fault):
+    """Report an operation of a batch as failed. Its opportunities are the operations."""
+
+    error: str = "Internal error"
+
+
+@dataclass(frozen=True, slots=True)
+class CutContent(Fault):
+    """Reset the connection after so many bytes of what a client reads of a bucket's content.
+
+    Its opportunities, and those of `SpoilContent`, are the ranges of content that are read.
+    """
+
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpoilContent(Fault):
+    """Send a wrong byte at this place of what a client reads of a bucket's content."""
+
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResetFeed(Fault):
+    """Tell a follower of a bucket that its place is forgotten, after a batch of changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndFeed(Fault):
+    """Tell a follower of a bucket to connect again, after a batch of changes."""
+
+
+# ---------------------------------------------------------------------------- volumes
+
+
+@dataclass(frozen=True, slots=True)
+class LateWrites(Fault):
+    """Take what a job writes to its volumes into their buckets so many seconds late.
+
+    Not later than the job's end, though: see `LoseWrites`.
+    """
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoseWrites(Fault):
+    """Take nothing that a job writes to its volumes into their buckets."""
+
+
 # ---------------------------------------------------------------------------- lists
 
 
@@ -306,7 +361,10 @@ class DoorFault(Fault):
 
     Attributes:
         how: "refuse" (502), "hang", "drop" (reset once the request was read, before the job gets
-            it), or "deliver" (reset once the job has got it).
+            it), "deliver" (reset once the job has got it), or "cut" (hang up in the middle of the
+            reply).
+        sent: how many bytes of a reply that is cut go on before.
     """
 
     how: str = "refuse"
+    sent: int = 0

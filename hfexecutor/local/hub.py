@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import weakref
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
+from . import folders
 from .identity import Identity, new_token
 from .listening import listen
 from .processes import ProcessRunner
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _HUB_WINDOW = 1000  # lines: "roughly the last thousand lines of a job's log", told by a user
 _HUB_RATE_LIMIT = 1000  # requests per 5 minutes of a free account, documented
 _UNSET: int = -1
+_EXPOSE_URLS = ("launch", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,15 @@ class LocalHub:
         token: what clients must send; None: a random one.
         timings: replaces those of the profile.
         log_window: how many lines of a job's log are kept; None: all.
-        page_size: how many jobs a page of a list has.
+        log_limit: how many bytes of a job's log are kept. They are in files of a folder that the
+            hub makes where `tempfile` does so, and deletes in the end.
+        page_size: how many jobs, or buckets, a page of a list has.
+        bucket_quota: how many bytes the files of all buckets may have together. They are in that
+            folder too; what was overwritten or taken out of a bucket stays there until the bucket
+            is deleted.
         rate_limit: requests per five minutes; None: no limit.
+        expose_urls: when a job's addresses of exposed ports are told: "launch", as most sources say
+            of the real Hub: in the reply to the launch already; "running": not before the job runs.
         runner: carries out the jobs; None: as processes.
         faults: what the hub is to get wrong; see `hfexecutor.local.faults`.
         seed: makes the faults' probabilities repeatable.
@@ -76,22 +86,36 @@ class LocalHub:
         token: str | None = None,
         timings: Timings | None = None,
         log_window: int | None = _UNSET,
+        log_limit: int = 256 << 20,
         page_size: int = 100,
+        bucket_quota: int = 10 << 30,
         rate_limit: int | None = _UNSET,
+        expose_urls: Literal["launch", "running"] = "launch",
         runner: Runner | None = None,
         faults: Iterable[Fault] = (),
         seed: int = 0,
     ) -> None:
         if profile not in PROFILES:
             raise ValueError(f"unknown profile {profile!r}: choose from {', '.join(PROFILES)}")
+        if expose_urls not in _EXPOSE_URLS:
+            raise ValueError(
+                f"unknown expose_urls {expose_urls!r}: choose from {', '.join(_EXPOSE_URLS)}"
+            )
+        if log_limit < 1:
+            raise ValueError(f"log_limit must be a number of bytes, not {log_limit!r}")
+        if bucket_quota < 0:
+            raise ValueError(f"bucket_quota must be a number of bytes, not {bucket_quota!r}")
         real = profile == "hub"
         self._settings = Settings(
             timings=timings or PROFILES[profile],
             log_window=(_HUB_WINDOW if real else None) if log_window == _UNSET else log_window,
+            log_limit=log_limit,
             rate_limit=(_HUB_RATE_LIMIT if real else None) if rate_limit == _UNSET else rate_limit,
             page_size=page_size,
+            bucket_quota=bucket_quota,
             runner=runner,
             endless_metrics=real,
+            urls_at_launch=expose_urls == "launch",
             faults=tuple(faults),
             seed=seed,
         )
@@ -112,17 +136,21 @@ class LocalHub:
             if not self._closer.alive:
                 raise RuntimeError("a LocalHub that has been closed cannot be started again")
             return self
-        runner = self._settings.runner or _processes()
+        folders.sweep()
+        folder, held = folders.make()
+        runner = self._settings.runner or _processes(folder)
         try:
             core_class = _import_core()
             listener = listen(self._port)
             self._port = listener.getsockname()[1]
             self._identity = replace(self._identity, base_url=self.endpoint)
-            core = core_class(self._settings, self._identity, listener, runner)
+            core = core_class(self._settings, self._identity, listener, runner, folder, held=held)
             core.start()
         except BaseException:
             if isinstance(runner, ProcessRunner):
                 runner.abandon()
+            shutil.rmtree(folder, ignore_errors=True)
+            held.close()
             raise
         self._core = core
         self._closer = weakref.finalize(self, core.close)
@@ -189,7 +217,7 @@ class LocalHub:
     @property
     def struck(self) -> dict[str, int]:
         """How often each kind of fault has struck."""
-        return dict(self._core.plan.struck) if self._core else {}
+        return dict(self._core.injector.struck) if self._core else {}
 
     @property
     def _running_core(self) -> Core:
@@ -230,9 +258,9 @@ class LocalHub:
         ]
 
 
-def _processes() -> ProcessRunner:
-    """Return a runner whose warden starts while this process is busy importing."""
-    runner = ProcessRunner()
+def _processes(folder: str) -> ProcessRunner:
+    """Return a runner whose reaper starts while this process is busy importing."""
+    runner = ProcessRunner(folder)
     runner.prepare()
     return runner
 

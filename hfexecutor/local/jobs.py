@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from . import faults
-from .errors import CannotStartError
-from .mischief import Mischief
+from .errors import CannotStartError, OutOfMemoryError
+from .injection.jobs import JobFaults
 from .runners import Launch
 from .stages import End, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .injection.injector import Injector
     from .logs import Log
-    from .plan import Plan
     from .runners import Answer, Runner, Running
-    from .specs import Spec
+    from .schema import Spec
     from .timings import Timings
 
 
@@ -31,10 +31,19 @@ class Job:
         spec: what was asked for.
         labels, ports, public_ports: as in the spec, but they can be replaced while the job lives.
         was_exposed: whether it has had an exposed port at any time.
+        urls: the address of each exposed port.
+        urls_at_launch: whether they are told before the job runs.
     """
 
     def __init__(
-        self, job_id: str, number: int, spec: Spec, log: Log, initiator: dict[str, Any]
+        self,
+        job_id: str,
+        number: int,
+        spec: Spec,
+        log: Log,
+        initiator: dict[str, Any],
+        *,
+        urls_at_launch: bool,
     ) -> None:
         self.id = job_id
         self.number = number
@@ -42,9 +51,9 @@ class Job:
         self.log = log
         self.initiator = initiator
         self.labels = dict(spec.labels)
-        self.ports = spec.ports
-        self.public_ports = spec.public_ports
-        self.was_exposed = bool(spec.ports)
+        self.ports = spec.expose.ports
+        self.public_ports = spec.expose.public
+        self.was_exposed = bool(spec.expose.ports)
         self.stage = Stage.SCHEDULING
         self.message: str | None = None
         self.cancel_reason: str | None = None
@@ -54,6 +63,7 @@ class Job:
         self.finished: datetime | None = None
         self.running: Running | None = None
         self.urls: dict[int, str] = {}
+        self.urls_at_launch = urls_at_launch
         self.odd_stage: str | None = None
         self.log_ended: float | None = None
         self.history: list[tuple[float, Stage]] = [(time.monotonic(), self.stage)]
@@ -100,6 +110,10 @@ class Job:
             self._end.set_result(end)
             if at_once:
                 self._finish(end)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill what runs of the job; that is no end if it is tried again."""
         if self.running:
             self.running.kill()
 
@@ -107,11 +121,11 @@ class Job:
         """Wait until nothing of the job runs."""
         await self._idle.wait()
 
-    async def live(self, runner: Runner, timings: Timings, plan: Plan) -> None:
+    async def live(self, runner: Runner, timings: Timings, injector: Injector) -> None:
         """Take the job through its life."""
         self._idle.clear()
         try:
-            end = await self._until_end(runner, timings, plan)
+            end = await self._until_end(runner, timings, injector)
         finally:
             if self.running:
                 self.running.kill()
@@ -122,17 +136,17 @@ class Job:
             await asyncio.sleep(timings.stage_lag)
         self._finish(end)
 
-    async def _until_end(self, runner: Runner, timings: Timings, plan: Plan) -> End:
-        for stuck in plan.strike(faults.Stuck, self.number, self.labels):
+    async def _until_end(self, runner: Runner, timings: Timings, injector: Injector) -> End:
+        for stuck in injector.strike(faults.Stuck, self.number, self.labels):
             await self._ends_within(stuck.seconds)
         if self._end.done() or await self._ends_within(timings.start):
             return self._end.result()
         deadline = time.monotonic() + (self.spec.timeout or timings.job_timeout)
-        mischief = Mischief(self, plan)
+        job_faults = JobFaults(self, injector)
         end = End(Stage.ERROR)
         for attempt in itertools.count(1):
             try:
-                end = await self._attempt(runner, attempt, deadline, mischief)
+                end = await self._attempt(runner, attempt, deadline, job_faults)
             except CannotStartError as error:
                 # What is missing now would be missing in the next attempt.
                 self.log.say(str(error))
@@ -142,25 +156,32 @@ class Job:
             if end.stage is Stage.COMPLETED or self._end.done():
                 break
             self.failures += 1
-            if attempt >= self.spec.attempts + mischief.retries:
+            if attempt >= self.spec.attempts + job_faults.retries:
                 break
-        mischief.over()
-        return self._end.result() if self._end.done() else end
+        job_faults.over()
+        if not self._end.done():
+            # The job has come to an end by itself: who cancels it before its stage tells so, which
+            # lags, is too late.
+            self._end.set_result(end)
+        return self._end.result()
 
     async def _attempt(
-        self, runner: Runner, attempt: int, deadline: float, mischief: Mischief
+        self, runner: Runner, attempt: int, deadline: float, job_faults: JobFaults
     ) -> End:
         self.log.say(f"===== Job started at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} =====")
-        output = mischief.output()
+        output = job_faults.output()
         self.running = running = await self._started(runner, attempt, output.feed, deadline)
         if running is None:
             return End(Stage.ERROR)
         self._enter_running()
-        mischief.begin()
-        status = await self._status(running, deadline)
+        job_faults.begin()
+        try:
+            end = _ended(await self._status(running, deadline))
+        except OutOfMemoryError:
+            end = _failed(137, "OOMKilled")
         self.running = None
         output.flush()
-        return _ended(status)
+        return end
 
     async def _started(
         self, runner: Runner, attempt: int, write: Callable[[bytes], None], deadline: float
@@ -191,6 +212,7 @@ class Job:
         spec = self.spec
         return Launch(
             job_id=self.id,
+            number=self.number,
             attempt=attempt,
             image=spec.image or spec.space or "",
             command=spec.command,
@@ -199,8 +221,8 @@ class Job:
             secrets=spec.secrets,
             labels=self.labels,
             flavor=spec.flavor,
-            volumes=spec.volumes,
-            ssh=spec.ssh,
+            volumes=spec.mounts,
+            ssh=spec.ssh.enabled,
         )
 
     def _enter_running(self) -> None:
@@ -229,5 +251,8 @@ def _ended(status: int) -> End:
     if status == 0:
         return End(Stage.COMPLETED)
     # A container tells the signal as 128 + its number.
-    code = status if status > 0 else 128 - status
-    return End(Stage.ERROR, f"Job failed with exit code: {code}. Reason: Error")
+    return _failed(status if status > 0 else 128 - status, "Error")
+
+
+def _failed(code: int, reason: str) -> End:
+    return End(Stage.ERROR, f"Job failed with exit code: {code}. Reason: {reason}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from asyncio.trsock import TransportSocket
 
 LOOPBACK = "127.0.0.1"
@@ -42,10 +42,23 @@ def is_loopback(host: str) -> bool:
     return host in _NAMES or host.rpartition(":")[0] in _NAMES
 
 
-def stop_listening(listener: socket.socket | TransportSocket) -> None:
-    """Stop listening even where a fork of this process holds the socket too."""
+def stop_listening(server: asyncio.Server) -> None:
+    """Stop listening even where a fork of this process holds the sockets too.
+
+    Whoever was let in a moment ago becomes a connection in the loop's next round. To a server that
+    is closed by then asyncio does not attach it: nobody would ever close that socket.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener)
+        shut_down(listener)
+    loop.call_soon(server.close)
+
+
+def shut_down(connection: socket.socket | TransportSocket) -> None:
+    """End a socket in all processes that hold it."""
     with contextlib.suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def reset(transport: asyncio.Transport) -> None:
@@ -60,5 +73,5 @@ def cut(transport: asyncio.Transport) -> None:
     """Cut a connection, even where a fork of this process holds it too."""
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
-        stop_listening(connection)
+        shut_down(connection)
     transport.abort()

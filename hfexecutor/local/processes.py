@@ -1,4 +1,4 @@
-"""Runs jobs as processes, through a warden that lets none of them outlive the hub."""
+"""Runs jobs as processes, through a reaper that lets none of them outlive the hub."""
 
 from __future__ import annotations
 
@@ -6,54 +6,67 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
+import time
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import commands, uv
+from . import commands, differences, images, interpreters, reaper, uv
+from .differences import Difference
+from .errors import CannotStartError, OutOfMemoryError
+from .hardware import FLAVORS
+from .interpreters import Interpreters, Layout
+from .volumes import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .runners import Answer, Launch
 
+_logger = logging.getLogger("hfexecutor")
 _CHUNK = 1 << 20
-_WARDEN_SECONDS = 10.0
-_WARDEN = Path(__file__).with_name("warden.py")
+_RESOLVED_FOR = 24 * 3600.0  # seconds after which newer releases of packages are looked for
+_REAPER_SECONDS = 10.0
 _KILLED = -signal.SIGKILL
 
 
 class ProcessRunner:
     """Start jobs as local processes.
 
-    The warden is started with the first job or, to save that job the wait, by `prepare`.
+    The reaper is started with the first job or, to save that job the wait, by `prepare`.
+
+    Args:
+        root: the folder for the jobs' directories; it is deleted in the end. None: a new one.
     """
 
-    def __init__(self) -> None:
-        self._warden: subprocess.Popen[bytes] | None = None
+    def __init__(self, root: str | None = None) -> None:
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self._root: str | None = None
+        self._root = root
         self._lock = asyncio.Lock()
         self._running: set[ProcessRun] = set()
-        self._pythons: dict[str, str] = {}
+        self._interpreters = Interpreters()
+        self._uv_settings: uv.Settings | None = None
+        self._told: set[str] = set()
 
     def prepare(self) -> None:
-        """Start the warden unless there is one."""
-        if self._warden is not None and self._warden.poll() is None:
+        """Start the reaper unless there is one."""
+        if self._reaper is not None and self._reaper.poll() is None:
             return
-        self._forget_warden()
+        self._forget_reaper()
         ours, theirs = socket.socketpair()
         self._root = self._root or tempfile.mkdtemp(prefix="localhub-")
         with theirs:
-            argv = [sys.executable, "-I", "-S", str(_WARDEN), str(theirs.fileno())]
-            self._warden = subprocess.Popen(
-                [*argv, str(os.getpid()), self._root],
+            self._reaper = subprocess.Popen(
+                reaper.command(theirs.fileno(), os.getpid(), self._root),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -64,17 +77,29 @@ class ProcessRunner:
 
     async def start(self, launch: Launch, write: Callable[[bytes], None]) -> ProcessRun:
         """Start a job's command; what it writes to either stream goes to `write`."""
-        home = f"{launch.job_id}-{launch.attempt}"
         self.prepare()
-        path = f"{self._root}/{home}"
-        plan = await self._plan(launch, path)
+        home = commands.Home(f"{self._root}/{launch.job_id}-{launch.attempt}")
+        hindered = await asyncio.to_thread(probe.hindrance) if launch.mounts else None
+        if hindered:
+            launch = commands.relocated(launch)
+        tools, found = await self._tools(launch)
+        found += differences.of_mounts(launch.mounts, hindered)
+        plan = commands.plan(launch, home, tools)
+        layout = self._layout(home, tools)
         spec = {
             "argv": plan.argv,
             "env": dict(plan.env),
-            "cwd": path,
-            "directories": [path, str(Path(path, "tmp"))],
+            "cwd": home.work,
+            "directories": layout.directories,
+            "links": layout.links,
+            "files": layout.files,
+            "memory": _limit(launch),
+            "root": home.view,
+            "mounts": []
+            if hindered
+            else [(m.directory, m.place, m.read_only) for m in launch.mounts],
         }
-        run = ProcessRun(write, self._running)
+        run = ProcessRun(self._announcing(found, write), self._running)
         try:
             with _sealed(json.dumps(spec).encode()) as spec_fd:
                 theirs, output = run.open()
@@ -87,13 +112,98 @@ class ProcessRunner:
             raise
         return run
 
-    async def _plan(self, launch: Launch, home: str) -> commands.Plan:
-        while True:
-            try:
-                return commands.plan(launch, home, self._pythons)
-            except commands.PythonWantedError as wanted:
-                version = wanted.version
-            self._pythons[version] = await uv.provide_python(version)
+    async def _tools(self, launch: Launch) -> tuple[commands.Tools, list[Difference]]:
+        """Find what a job needs on this machine; say what it gets in place of what it would have.
+
+        Raises:
+            CannotStartError: it asks for a Python that is not to be had.
+        """
+        command = commands.check(launch)
+        image = images.look_up(launch.image)
+        version = commands.python_wanted(command, image)
+        interpreter = None if version is None else await self._interpreters.find(version)
+        needs_it = command[0] == "uv" or command[0].startswith("python")
+        if version is not None and interpreter is None and needs_it:
+            raise CannotStartError(f"image pull failed: {differences.without(version)}")
+        places = [one.place for one in launch.mounts]
+        tools = commands.Tools(image, interpreter, f"{self._root}/bin", places=places)
+        if image.uv:
+            shared = interpreters.shared(interpreter, os.environ) if interpreter else None
+            variables = sorted(self._uv().variables)
+            tools = replace(tools, shared_python=shared, uv_variables=variables)
+            if shared and (run := uv.parse(command)) and run.dependencies:
+                resolution = self._resolution(shared, run.dependencies)
+                tools = replace(tools, resolution=resolution)
+        found = differences.of_image(launch.image, image, interpreter)
+        found += differences.of_hardware(launch)
+        if image.uv and (path := uv.path_requirement(command)):
+            found.append(Difference(f"{path!r} is a path of this machine, which no job can see"))
+        return tools, found
+
+    def _uv(self) -> uv.Settings:
+        """Have uv in a directory of its own, once: beside it may be what no job is to see."""
+        if self._uv_settings is None:
+            settings = uv.Settings.of(os.environ)
+            directory = Path(f"{self._root}/bin")
+            directory.mkdir(exist_ok=True)
+            store = str(interpreters.cache(os.environ) / "environments")
+            (directory / "uv").write_text(settings.wrapper(store), encoding="utf-8")
+            (directory / "uv").chmod(0o700)
+            self._uv_settings = settings
+        return self._uv_settings
+
+    def _resolution(self, python: Path, dependencies: tuple[str, ...]) -> commands.Resolution:
+        """Return where it is noted when a set of requirements was resolved for a Python."""
+        settings = self._uv()
+        known_by = repr(
+            (str(python), dependencies, settings.file, sorted(settings.variables.items()))
+        )
+        path = python.parents[2] / "resolved" / sha256(known_by.encode()).hexdigest()
+        path.parent.mkdir(exist_ok=True)
+        try:
+            recent = time.time() - path.stat().st_mtime < _RESOLVED_FOR
+        except FileNotFoundError:
+            recent = False
+        return commands.Resolution(str(path), recent)
+
+    def _layout(self, home: commands.Home, tools: commands.Tools) -> Layout:
+        """Return what an attempt finds on the disk."""
+        directories = [home.root, home.work, home.home, home.temporary, home.view]
+        links: tuple[tuple[str, str], ...] = ()
+        files: list[tuple[str, str]] = []
+        if tools.image.uv:
+            config = f"{home.home}/.config"
+            directories += [config, f"{config}/uv"]
+            files.append((f"{config}/uv/uv.toml", self._uv().file))
+        if tools.interpreter:
+            python = tools.interpreter.layout(home.python, tools.shared_python)
+            directories += python.directories
+            links = python.links
+            files += python.files
+        return Layout(tuple(directories), links, tuple(files))
+
+    def _announcing(
+        self, found: Iterable[Difference], write: Callable[[bytes], None]
+    ) -> Callable[[bytes], None]:
+        """Return what writes to a job's log, and before the first of it how the job differs.
+
+        A job that never writes anything has nothing in its log here either: a client may take that
+        for a sign. In this process's own log, each difference is told once.
+        """
+        for one in found:
+            if one.text not in self._told:
+                self._told.add(one.text)
+                _logger.log(
+                    logging.INFO if one.slight else logging.WARNING, "LocalHub: %s", one.text
+                )
+        ahead = "".join(f"===== LocalHub: {one.text} =====\n" for one in found).encode()
+
+        def write_after(data: bytes) -> None:
+            nonlocal ahead
+            first, ahead = ahead, b""
+            write(first + data)
+
+        return write_after
 
     async def _send(self, fds: list[int]) -> None:
         async with self._lock:
@@ -105,7 +215,7 @@ class ProcessRunner:
                 except BlockingIOError:
                     await _writable(self._channel)
                 except ConnectionError:
-                    self._forget_warden()
+                    self._forget_reaper()
                 else:
                     return
 
@@ -118,23 +228,23 @@ class ProcessRunner:
         self.abandon()
 
     def abandon(self) -> None:
-        """End the warden, and with it whatever still runs."""
-        self._forget_warden()
+        """End the reaper, and with it whatever still runs."""
+        self._forget_reaper()
         if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)  # the warden has done so, unless killed
+            shutil.rmtree(self._root, ignore_errors=True)  # the reaper has done so, unless killed
 
-    def _forget_warden(self) -> None:
-        if self._channel is not None and self._warden is not None:
+    def _forget_reaper(self) -> None:
+        if self._channel is not None and self._reaper is not None:
             # Its end of the channel closes when it ends. Popen.wait with a timeout would poll.
-            self._channel.settimeout(_WARDEN_SECONDS)
+            self._channel.settimeout(_REAPER_SECONDS)
             with self._channel, contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_WR)
                 self._channel.recv(1)
             self._channel = None
-        if self._warden is not None:
+        if self._reaper is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._warden.wait(timeout=_WARDEN_SECONDS)
-            self._warden = None
+                self._reaper.wait(timeout=_REAPER_SECONDS)
+            self._reaper = None
 
 
 class ProcessRun:
@@ -149,6 +259,7 @@ class ProcessRun:
         self._over = asyncio.Event()
         self._said = b""
         self._status = _KILLED
+        self._out_of_memory = False
         self._keeper: socket.socket | None = None
         self._output = -1
         self.started = asyncio.Event()
@@ -169,8 +280,14 @@ class ProcessRun:
         return theirs, output
 
     async def wait(self) -> int:
-        """Return the exit code, once the process tree is gone and all output has been read."""
+        """Return the exit code, once the process tree is gone and all output has been read.
+
+        Raises:
+            OutOfMemoryError: it was killed because its job took more memory than the flavor has.
+        """
         await self._over.wait()
+        if self._out_of_memory:
+            raise OutOfMemoryError
         return self._status
 
     def kill(self) -> None:
@@ -209,7 +326,8 @@ class ProcessRun:
             self.pids = (int(value),)
             self.started.set()
         elif word == b"exit":
-            self._status = int(value)
+            status, _, why = value.partition(b" ")
+            self._status, self._out_of_memory = int(status), why == b"oom"
             self._drain()
             self._over.set()
 
@@ -241,6 +359,12 @@ class ProcessRun:
         self._over.set()
         self._running.discard(self)
         self.gone.set()
+
+
+def _limit(launch: Launch) -> int | None:
+    """Return how much memory a job may use; None: this machine has no more anyway."""
+    limit = FLAVORS[launch.flavor].ram_gb << 30
+    return limit if limit < differences.memory() else None
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def job(record: Job, owner: Identity, moment: float | None = None) -> dict[str, 
         "timeout": spec.timeout,
         "retry": spec.attempts - 1,
         "resourceGroupId": spec.resource_group,
-        "volumes": [_volume(volume) for volume in spec.volumes] or None,
+        "volumes": list(spec.mounts) or None,
         "durations": _durations(record.created, started, finished or _utc(moment)),
     }
     shown = {key: value for key, value in found.items() if value is not None}
@@ -81,7 +81,8 @@ def _status(record: Job, stage: Stage) -> dict[str, Any]:
         status["failureCount"] = record.failures
     if record.cancel_reason and now:
         status["cancelReason"] = record.cancel_reason
-    if record.urls and record.started and stage is not Stage.SCHEDULING:
+    has_run = record.started and stage is not Stage.SCHEDULING
+    if record.urls and (has_run or record.urls_at_launch):
         status["exposeUrls"] = [record.urls[port] for port in record.ports if port in record.urls]
     return status
 
@@ -90,11 +91,6 @@ def _expose(record: Job) -> dict[str, Any] | None:
     if not record.ports and not record.public_ports:
         return None
     return {"ports": list(record.ports), "portsPublic": list(record.public_ports)}
-
-
-def _volume(volume: Any) -> dict[str, Any]:
-    known = ("type", "source", "mountPath", "path", "revision", "readOnly")
-    return {key: volume[key] for key in known if key in volume}
 
 
 def _utc(moment: float | None) -> datetime:

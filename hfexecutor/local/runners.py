@@ -11,8 +11,29 @@ Answer = Callable[[bytes], "bytes | Awaitable[bytes]"]
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """A volume that a runner is to let its job see.
+
+    Attributes:
+        directory: of this machine; what is in it is kept in step with the volume.
+        place: where the job is to see it.
+        read_only: whether the job is not to write there.
+        note: what its user has to know of it.
+    """
+
+    directory: str
+    place: str
+    read_only: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
-    """One attempt at a job, as its runner gets it. `secrets` stays out of the repr."""
+    """One attempt at a job, as its runner gets it. `secrets` stays out of the repr.
+
+    `volumes` are as the API has them, and `mounts` are the same ones on this machine. `number`
+    counts the jobs of the hub from 0.
+    """
 
     job_id: str
     attempt: int
@@ -24,6 +45,8 @@ class Launch:
     labels: Mapping[str, str]
     flavor: str
     volumes: tuple[Mapping[str, object], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    number: int | None = None
     ssh: bool = False
 
     def __str__(self) -> str:
@@ -42,7 +65,11 @@ class Running(Protocol):
         """Return what answers at exposed ports; a port not named here is one of this machine."""
 
     async def wait(self) -> int:
-        """Return the exit code (negative: the signal), once nothing of the attempt is left."""
+        """Return the exit code (negative: the signal), once nothing of the attempt is left.
+
+        Raises:
+            OutOfMemoryError: it was killed since it took more memory than its flavor has.
+        """
 
     def kill(self) -> None:
         """End the attempt at once. Does not wait, and may come twice or too late."""

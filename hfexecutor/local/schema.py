@@ -1,194 +1,190 @@
-"""What requests must look like: the Hub's published schema as data, and a validator for it."""
+"""What the bodies of requests must look like: the Hub's published schema as models."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self, TypeVar
 
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from .errors import ApiError
 from .hardware import FLAVORS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _MAX_SAFE = 2**53 - 1
 _MAX_VARIABLES = 1 << 20  # "about 1 MB": environment and secrets together
-# No process can have these in its arguments or its environment, and no reply in its UTF-8.
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
-_PORTS = {
-    "type": "array",
-    "maxItems": 20,
-    "items": {"type": "integer", "minimum": 1, "maximum": 65535},
-}
-_STRINGS = {"type": "array", "items": {"type": "string"}}
-
-EXPOSE: dict[str, Any] = {
-    "type": "object",
-    "required": ["ports"],
-    "properties": {"ports": _PORTS, "portsPublic": _PORTS},
-}
-LABELS: dict[str, Any] = {
-    "type": "object",
-    "propertyNames": {"type": "string", "pattern": "^[a-zA-Z0-9._-]+$", "maxLength": 100},
-    "additionalProperties": {"type": "string", "pattern": "^[a-zA-Z0-9._-]*$", "maxLength": 100},
-}
-SET_LABELS: dict[str, Any] = {
-    "type": "object",
-    "required": ["labels"],
-    "properties": {"labels": LABELS},
-}
-VOLUME: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "source", "mountPath"],
-    "properties": {
-        "type": {"enum": ["bucket", "model", "dataset", "space"]},
-        "source": {"type": "string"},
-        "mountPath": {"type": "string", "pattern": "^/.*"},
-        "path": {"type": "string"},
-        "revision": {"type": "string"},
-        "readOnly": {"type": "boolean"},
-    },
-}
-RUN: dict[str, Any] = {
-    "type": "object",
-    "required": ["flavor"],
-    "properties": {
-        "arch": {"enum": ["amd64", "arm64"]},
-        "arguments": _STRINGS,
-        "attempts": {"type": "integer", "minimum": 1, "maximum": _MAX_SAFE},
-        "command": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
-        "dockerImage": {"type": "string"},
-        "environment": {
-            "type": "object",
-            "propertyNames": {"type": "string", "pattern": "^[a-zA-Z][_a-zA-Z0-9]+$"},
-            "additionalProperties": {"type": "string"},
-        },
-        "expose": EXPOSE,
-        "flavor": {"enum": list(FLAVORS)},
-        "labels": LABELS,
-        "resourceGroupId": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
-        "secrets": {
-            "type": "object",
-            "propertyNames": {"type": "string", "pattern": "^[a-zA-Z][_a-zA-Z0-9]*$"},
-            "additionalProperties": {"type": "string"},
-        },
-        "spaceId": {"type": "string"},
-        "ssh": {"type": "object", "properties": {"enabled": {"type": "boolean"}}},
-        "timeoutSeconds": {
-            "type": ["integer", "null"],
-            "exclusiveMinimum": 0,
-            "maximum": _MAX_SAFE,
-        },
-        "volumes": {"type": "array", "minItems": 1, "items": VOLUME},
-    },
-}
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
+_LONG = 1000  # characters
+_LABEL_KEY, _LABEL_VALUE = "[a-zA-Z0-9._-]+", "[a-zA-Z0-9._-]*"
+_LABEL = re.compile(f"({_LABEL_KEY})=({_LABEL_VALUE})")
+M = TypeVar("M", bound=BaseModel)
 
 
-def problem(value: Any, schema: dict[str, Any], path: str = "") -> str | None:
-    """Say what is wrong with a value, or return None.
+def _problem(text: str) -> PydanticCustomError:
+    """Return an error with these words and no others; they must not hold values: see `read`."""
+    return PydanticCustomError("hub", "{text}", {"text": text})
 
-    Knows the few keywords that the schemas above use. Values are never part of the answer: some of
-    them are secrets.
+
+def _usable(text: str) -> str:
+    if "\0" in text:  # no process can have it in its arguments or its environment
+        raise _problem("Invalid string: holds a NUL")
+    return text if len(text) < _LONG else _same(text)
+
+
+@lru_cache(maxsize=64)
+def _same(text: str) -> str:
+    """Return the one copy of a long text that many jobs have, as their program.
+
+    A hub keeps what each of its jobs was asked to be, for it may be asked for another one like it.
     """
-    where = f" at {path}" if path else ""
-    if "enum" in schema:
-        words = "|".join(map(repr, schema["enum"]))
-        return (
-            None if value in schema["enum"] else f"Invalid option: expected one of {words}{where}"
-        )
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if not any(_is(value, kind) for kind in kinds):
-        return f"Invalid input: expected {' or '.join(kinds)}{where}"
-    for kind, check in _CHECKS.items():
-        if _is(value, kind):
-            return check(value, schema, path, where)
-    return None
+    return text
 
 
-def variables_problem(body: dict[str, Any]) -> str | None:
-    """Say that a job of the form `RUN` has too large an environment, or return None."""
-    size = sum(
-        len(name) + len(value.encode())
-        for kind in ("environment", "secrets")
-        for name, value in body.get(kind, {}).items()
+def _whole(number: object) -> object:
+    """Take 2.0 for 2, as JSON does, which knows no integers."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _given(value: object) -> object:
+    if value is None:  # what may be left out may not be null
+        raise _problem("Invalid input: expected a value, not null")
+    return value
+
+
+def _flavor(name: str) -> str:
+    if name not in FLAVORS:
+        raise _problem(f"Invalid option: expected one of {'|'.join(map(repr, FLAVORS))}")
+    return name
+
+
+Text = Annotated[str, AfterValidator(_usable)]
+Given = BeforeValidator(_given)
+OptionalText = Annotated[Text | None, Given]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Ports = Annotated[tuple[Port, ...], Field(max_length=20)]
+Labels = dict[
+    Annotated[str, Field(pattern=f"^{_LABEL_KEY}$", max_length=100)],
+    Annotated[str, Field(pattern=f"^{_LABEL_VALUE}$", max_length=100)],
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(
+        defer_build=True, strict=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
-    if size <= _MAX_VARIABLES:
-        return None
-    return (
-        f"Too big: environment and secrets have {size} bytes together, and at most "
-        f"{_MAX_VARIABLES} are allowed"
+
+
+class Expose(_Body):
+    """Which ports of a job can be reached from outside."""
+
+    ports: Ports
+    public: Ports = Field((), alias="portsPublic")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not set(self.public) <= set(self.ports):
+            raise _problem("portsPublic must be a subset of ports")
+        return self
+
+
+class SetLabels(_Body):
+    """The labels that a job is to have instead of its own."""
+
+    labels: Labels
+
+
+class Volume(_Body):
+    """Something that is mounted in a job."""
+
+    type: Literal["bucket", "model", "dataset", "space"]
+    source: Text
+    mount_path: Text = Field(alias="mountPath", pattern="^/")
+    path: OptionalText = None
+    revision: OptionalText = None
+    read_only: Annotated[bool | None, Given] = Field(None, alias="readOnly")
+
+
+class _Ssh(_Body):
+    enabled: bool = False
+
+
+class Spec(_Body):
+    """What a request asked a job to be. Secrets are kept out of the repr and of every reply."""
+
+    flavor: Annotated[Text, AfterValidator(_flavor)]
+    image: OptionalText = Field(None, alias="dockerImage")
+    space: OptionalText = Field(None, alias="spaceId")
+    command: tuple[Annotated[Text, Field(min_length=1)], ...] = Field((), min_length=1)
+    arguments: tuple[Text, ...] = ()
+    environment: dict[Annotated[str, Field(pattern="^[a-zA-Z][_a-zA-Z0-9]+$")], Text] = {}
+    secrets: dict[Annotated[str, Field(pattern="^[a-zA-Z][_a-zA-Z0-9]*$")], Text] = Field(
+        {}, repr=False
     )
+    labels: Labels = {}
+    expose: Expose = Expose(ports=(), portsPublic=())
+    attempts: Whole = Field(1, ge=1, le=_MAX_SAFE)
+    timeout: Whole | None = Field(None, alias="timeoutSeconds", gt=0, le=_MAX_SAFE)
+    volumes: tuple[Volume, ...] = Field((), min_length=1)
+    arch: Annotated[Literal["amd64", "arm64"] | None, Given] = None
+    resource_group: Annotated[str | None, Given] = Field(
+        None, alias="resourceGroupId", pattern="^[0-9a-fA-F]{24}$"
+    )
+    ssh: _Ssh = _Ssh()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.image is None) == (self.space is None):
+            raise _problem("Exactly one of dockerImage and spaceId is needed")
+        variables = [*self.environment.items(), *self.secrets.items()]
+        size = sum(len(name) + len(value.encode()) for name, value in variables)
+        if size > _MAX_VARIABLES:
+            raise _problem(
+                f"Too big: environment and secrets have {size} bytes together, and at most "
+                f"{_MAX_VARIABLES} are allowed"
+            )
+        return self
+
+    @property
+    def mounts(self) -> tuple[dict[str, Any], ...]:
+        """The volumes as they were asked for."""
+        return tuple(one.model_dump(by_alias=True, exclude_unset=True) for one in self.volumes)
 
 
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "boolean"
-    if kind == "integer" and isinstance(value, float):
-        return value.is_integer()
-    return isinstance(value, _TYPES[kind])
+def read(model: type[M], body: bytes) -> M:
+    """Read a JSON body of the wanted form.
+
+    The words of an error tell where it is and what was expected. Values are never part of them:
+    some are secrets.
+
+    Raises:
+        ApiError: 400.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        raise ApiError(400, "Invalid JSON in request body")
+    where = "".join(f"[{at}]" if isinstance(at, int) else f".{at}" for at in first["loc"])
+    raise ApiError(400, f"{first['msg']} at {where[1:]}" if where else first["msg"])
 
 
-def _string_problem(value: str, schema: dict[str, Any], _path: str, where: str) -> str | None:
-    if len(value) < schema.get("minLength", 0):
-        return f"Too small: expected at least {schema['minLength']} characters{where}"
-    if len(value) > schema.get("maxLength", len(value)):
-        return f"Too big: expected at most {schema['maxLength']} characters{where}"
-    if _UNUSABLE.search(value):
-        return f"Invalid string: holds a NUL or half of a surrogate pair{where}"
-    if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
-        return f"Invalid string: must match pattern /{schema['pattern']}/{where}"
-    return None
+def label(text: str) -> tuple[str, str]:
+    """Take the filter "key=value" of a list apart.
 
-
-def _number_problem(value: int, schema: dict[str, Any], _path: str, where: str) -> str | None:
-    if value < schema.get("minimum", value):
-        return f"Too small: expected number to be >={schema['minimum']}{where}"
-    if value <= schema.get("exclusiveMinimum", value - 1):
-        return f"Too small: expected number to be >{schema['exclusiveMinimum']}{where}"
-    if value > schema.get("maximum", value):
-        return f"Too big: expected number to be <={schema['maximum']}{where}"
-    return None
-
-
-def _array_problem(value: list[Any], schema: dict[str, Any], path: str, where: str) -> str | None:
-    if len(value) < schema.get("minItems", 0):
-        return f"Too small: expected at least {schema['minItems']} items{where}"
-    if len(value) > schema.get("maxItems", len(value)):
-        return f"Too big: expected at most {schema['maxItems']} items{where}"
-    found = (problem(item, schema["items"], f"{path}[{at}]") for at, item in enumerate(value))
-    return next(filter(None, found), None)
-
-
-def _object_problem(
-    value: dict[str, Any], schema: dict[str, Any], path: str, where: str
-) -> str | None:
-    for name in schema.get("required", ()):
-        if name not in value:
-            return f"Invalid input: {name} is required{where}"
-    for name, item in value.items():
-        below = f"{path}.{name}" if path else name
-        found = None
-        if "propertyNames" in schema:
-            found = problem(name, schema["propertyNames"], f"the name {below}")
-        inner = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
-        if found is None and inner is not None:
-            found = problem(item, inner, below)
-        if found:
-            return found
-    return None
-
-
-_CHECKS: dict[str, Callable[[Any, dict[str, Any], str, str], str | None]] = {
-    "string": _string_problem,
-    "integer": _number_problem,
-    "array": _array_problem,
-    "object": _object_problem,
-}
+    Raises:
+        ApiError: 400.
+    """
+    match = _LABEL.fullmatch(text)
+    if match is None:
+        raise ApiError(400, f"Invalid string: must match pattern /^{_LABEL.pattern}$/ at label")
+    return match[1], match[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,21 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .api import Api
+from .api import PUBLIC, Api
 from .doors import Doors
-from .gate import Budget, Gate
+from .injection.injector import Injector
+from .injection.routes import RouteFaults
 from .listening import cut, listen, reset, stop_listening
+from .middleware import Budget, Envelope, OnlyFromHere
 from .page import Page
-from .plan import Plan
+from .router import Entrance, Routes, router
+from .storage import Storage
 from .store import Store
-from .troubles import Troubles
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Coroutine, Iterator
+    from typing import IO
 
     from starlette.types import Scope
 
@@ -46,16 +50,26 @@ class Core:
     """
 
     def __init__(
-        self, settings: Settings, identity: Identity, listener: socket.socket, runner: Runner
+        self,
+        settings: Settings,
+        identity: Identity,
+        listener: socket.socket,
+        runner: Runner,
+        folder: str,
+        *,
+        held: IO[bytes],
     ) -> None:
         self.requests: Counter[str] = Counter()
-        self.plan = Plan(settings.seed)
-        self.plan.add(settings.faults)
+        self.injector = Injector(settings.seed)
+        self.injector.add(settings.faults)
         self.store: Store
+        self._storage: Storage | None = None
         self._settings = settings
         self._identity = identity
         self._listener = listener
         self._runner = runner
+        self._folder = folder
+        self._held = held
         self._port = listener.getsockname()[1]
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
@@ -79,12 +93,12 @@ class Core:
 
     def inject(self, faults: tuple[Fault, ...]) -> None:
         """Add faults."""
-        self._loop.call_soon_threadsafe(self.plan.add, faults)
+        self._loop.call_soon_threadsafe(self.injector.add, faults)
         self._call(_nothing())
 
     def behave(self) -> None:
         """Drop all faults."""
-        self._loop.call_soon_threadsafe(self.plan.clear)
+        self._loop.call_soon_threadsafe(self.injector.clear)
         self._call(_nothing())
 
     def restart(self, down: float) -> None:
@@ -96,14 +110,23 @@ class Core:
         if os.getpid() != self._pid:
             return  # a fork of the process that started the hub: none of this is ours
         if threading.current_thread() is self._thread:
-            self._begin(self._close())
+            self._begin(self._close_from_within())
             return
+        self._break_off()
         with contextlib.suppress(RuntimeError):  # the loop has been closed already
             self._loop.call_soon_threadsafe(lambda: self._begin(self._close()))
         self._thread.join(_CLOSE_SECONDS)
 
     def _call(self, work: Coroutine[Any, Any, None], seconds: float = _CLOSE_SECONDS) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
+
+    def _break_off(self) -> None:
+        """End what would try for long to reach this hub. Takes its time: not in the hub's thread.
+
+        Nor in a thread that would have to be started: a script that ends can start none.
+        """
+        if self._storage is not None:
+            self._storage.close()
 
     # ------------------------------------------------------------------ in the hub's own thread
 
@@ -116,6 +139,8 @@ class Core:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._held.close()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -124,22 +149,33 @@ class Core:
 
     async def _open(self) -> None:
         settings, me = self._settings, self._identity
-        doors = Doors(me.token.encode(), self._port, settings.timings, self.plan, self._count_door)
-        self.store = Store(self._runner, settings.timings, doors, self.plan, settings.log_window)
+        doors = Doors(
+            me.token.encode(), self._port, settings.timings, self.injector, self._count_door
+        )
+        storage = self._storage = Storage(
+            self._folder, me, settings, self.injector, abort=self._cut, reset=self._reset
+        )
+        self.store = Store(
+            self._runner,
+            storage.volumes,
+            settings=settings,
+            doors=doors,
+            injector=self.injector,
+            folder=self._folder,
+        )
         api = Api(self.store, me, settings, self._cut)
-        routes = api.routes() + Page(self.store, me, settings.page_key).routes()
-        troubles = Troubles(self.plan, self.store, self._reset, self._restart_by_fault)
+        page = Page(self.store, me, settings.page_key)
+        routes = Routes([*api.routes(), *page.routes()], public=PUBLIC)
+        route_faults = RouteFaults(self.injector, self.store, self._reset, self._restart_by_fault)
         budget = Budget(settings.rate_limit)
-        gate = Gate(
-            routes,
-            identity=me,
-            timings=settings.timings,
-            budget=budget,
-            requests=self.requests,
-            troubles=troubles,
+        entrance = Entrance(me, budget, self.requests, route_faults)
+        app = Envelope(
+            OnlyFromHere(router(routes, entrance, more=storage.routes)),
+            settings.timings,
+            budget,
         )
         self._config = uvicorn.Config(
-            gate,
+            app,
             http="h11",
             ws="none",
             lifespan="off",
@@ -185,16 +221,13 @@ class Core:
         self._begin(self._go_down(down))
 
     def _stop_listening(self) -> None:
-        stop_listening(self._listener)
         if self._server is not None:
-            self._server.close()
+            stop_listening(self._server)
 
     async def _go_down(self, down: float) -> None:
         async with self._down:  # who comes while the hub is down takes it down again after that
             self._stop_listening()
-            for transport in self._transports():
-                cut(transport)
-            self.store.doors.cut()
+            await self._cut_all()
             await asyncio.sleep(down)
             self._listener = listen(self._port)
             await self._listen()
@@ -206,6 +239,10 @@ class Core:
                 cut(transport)
             self.store.doors.cut()
             await asyncio.sleep(0)  # transports come, close and tell in the loop's next round
+
+    async def _close_from_within(self) -> None:
+        await asyncio.to_thread(self._break_off)
+        await self._close()
 
     async def _close(self) -> None:
         self._stop_listening()

@@ -18,10 +18,13 @@ class Settings:
 
     timings: Timings
     log_window: int | None
+    log_limit: int
     page_size: int
+    bucket_quota: int
     rate_limit: int | None
     runner: Runner | None
     endless_metrics: bool = False
+    urls_at_launch: bool = True
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     page_key: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import replies
@@ -11,28 +12,40 @@ from .errors import ApiError
 from .jobs import Job
 from .logs import Log
 from .stages import End, Stage
+from .volumes.runner import WithVolumes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .doors import Doors
-    from .plan import Plan
+    from .injection.injector import Injector
     from .runners import Runner
-    from .specs import Spec
-    from .timings import Timings
+    from .schema import Spec
+    from .settings import Settings
+    from .volumes.attaching import Volumes
 
 
 class Store:
     """All jobs, newest last."""
 
     def __init__(
-        self, runner: Runner, timings: Timings, doors: Doors, plan: Plan, window: int | None
+        self,
+        runner: Runner,
+        volumes: Callable[[], Volumes],
+        *,
+        settings: Settings,
+        doors: Doors,
+        injector: Injector,
+        folder: str,
     ) -> None:
         self.runner = runner
-        self.timings = timings
+        self._with_volumes = WithVolumes(runner, volumes)
+        self.timings = settings.timings
         self.doors = doors
-        self.plan = plan
-        self._window = window
+        self.injector = injector
+        self._settings = settings
+        self._logs = Path(folder, "logs")
+        self._logs.mkdir()
         self._jobs: dict[str, Job] = {}
         self._lives: set[asyncio.Task[None]] = set()
 
@@ -52,11 +65,20 @@ class Store:
         """Return a job, or None if there is none of that id."""
         return self._jobs.get(job_id or "")
 
-    def start(self, spec: Spec, initiator: dict[str, Any]) -> Job:
-        """Create a job and set it going."""
-        log = Log(replies.now, self._window)
-        job = Job(secrets.token_hex(12), len(self._jobs), spec, log, initiator)
+    async def start(self, spec: Spec, initiator: dict[str, Any]) -> Job:
+        """Create a job and set it going; its doors have their addresses when this returns."""
+        job_id, settings = secrets.token_hex(12), self._settings
+        log = Log(replies.now, self._logs / job_id, settings.log_window, settings.log_limit)
+        job = Job(
+            job_id,
+            len(self._jobs),
+            spec,
+            log,
+            initiator,
+            urls_at_launch=settings.urls_at_launch,
+        )
         self._jobs[job.id] = job
+        await self.doors.open(job)
         life = asyncio.ensure_future(self._live(job))
         self._lives.add(life)
         life.add_done_callback(self._lives.discard)
@@ -64,8 +86,7 @@ class Store:
 
     async def _live(self, job: Job) -> None:
         try:
-            await self.doors.open(job)
-            await job.live(self.runner, self.timings, self.plan)
+            await job.live(self._with_volumes, self.timings, self.injector)
         except Exception as error:
             # A fault of this hub, or of the runner that it was given: nobody must wait for the job.
             job.end(End(Stage.ERROR, f"LocalHub failed: {error!r}"), at_once=True)

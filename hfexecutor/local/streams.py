@@ -152,7 +152,9 @@ async def follow(log: Log, lag: float, replay: Replay) -> AsyncIterator[list[byt
                 if lag:
                     await asyncio.sleep(lag)
                 yield events
-            if ended and position >= log.total:
+            if position < log.total:
+                continue
+            if ended:
                 return
             await news.wait()
     finally:

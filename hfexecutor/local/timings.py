@@ -18,6 +18,9 @@ class Timings:
         stage_lag: from a job's last line to the stage that says how it ended.
         keep_alive: between two comments on a silent event stream.
         metrics: between two samples on a metrics stream.
+        mount: from the start of a job that has volumes until they are there.
+        mount_read: from a change of a bucket until it shows in the volumes made of it.
+        mount_write: from the close of a file of a volume until it is in the bucket.
         job_timeout: how long a job may run that asks for no timeout.
     """
 
@@ -29,6 +32,9 @@ class Timings:
     stage_lag: float = 0.0
     keep_alive: float = 30.0
     metrics: float = 1.0
+    mount: float = 0.0
+    mount_read: float = 0.0
+    mount_write: float = 0.0
     job_timeout: float = 1800.0
 
 
@@ -45,6 +51,9 @@ HUB = Timings(
     stage_lag=1.3,  # comment in huggingface_hub's log reader
     keep_alive=30.0,  # comment in huggingface_hub's log reader
     metrics=1.0,  # comment in huggingface_hub's metrics reader
+    mount=2.5,  # "about 2-3 s on first use", told by Hugging Face's maintainers
+    mount_read=10.0,  # hf-mount's documentation: files may be stale for so long (lists for 30 s)
+    mount_write=2.0,  # hf-mount's documentation: how long it waits for more to be written
     job_timeout=1800.0,  # documented: 30 minutes
 )
 

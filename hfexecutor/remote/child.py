@@ -12,8 +12,10 @@ import select
 import sys
 import time
 
-from . import items, outcomes, pickling
-from .settling import Pipes, renew_streams, settle
+from . import client_names, outcomes, pickling, pipes
+from .child_setup import ChildPipes, renew_streams, set_up
+from .entries import CALL_HEAD_BYTES, function_of, unpack_archive
+from .functions import Functions, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +23,16 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, NoReturn
 
-_AT_ONCE = 1 << 16  # bytes of an answer that are copied to be written with its head
+_AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
 
 
-def live(pipes: Pipes, initializer: bytes) -> NoReturn:
+def live(ends: ChildPipes, initializer: bytes, folder: str) -> NoReturn:
     """Be a child until the supervisor closes the pipes. Does not return."""
     status = LOST_PIPES
     try:
-        Child(settle(pipes), initializer).work()
+        Child(set_up(ends), initializer, folder).work()
     except EOFError:
         status = LOST_SUPERVISOR
     except OSError as error:
@@ -48,26 +50,29 @@ def _complain(error: OSError) -> None:
 
 
 class Child:
-    """Take calls, run them, answer.
+    """Take calls, run them, send their results.
 
     Args:
-        pipes: to and from the supervisor.
+        ends: of the pipes to and from the supervisor.
         initializer: pickled ``(function, args)`` to run first, empty for none.
+        folder: where the files of archives go.
     """
 
-    def __init__(self, pipes: Pipes, initializer: bytes) -> None:
-        self._pipes = pipes
+    def __init__(self, ends: ChildPipes, initializer: bytes, folder: str) -> None:
+        self._ends = ends
         self._initializer = initializer
-        self._items = items.Reader(pipes.items)
+        self._items = pipes.ItemReader(ends.items)
         self._poll = select.poll()
-        self._poll.register(pipes.tickets, select.POLLIN)
+        self._poll.register(ends.tickets, select.POLLIN)
         self._pid = os.getpid()
-        self._functions: dict[int, bytes | bytearray] = {}  # pickled, until they are needed
-        self._loaded: dict[int, Callable[..., Any]] = {}
+        self._functions = Functions()
+        self._folder = folder
+        client_names.install()
+        self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
         self._data: bytes | bytearray = b""  # of the call that was taken
 
     def work(self) -> None:
-        """Answer call after call, until the initializer fails or the supervisor is gone.
+        """Run call after call, until the initializer fails or the supervisor is gone.
 
         Raises:
             EOFError: the supervisor is gone.
@@ -75,88 +80,111 @@ class Child:
         """
         failure = self._initialize()
         if failure:
-            self._answer(outcomes.INITIALIZER, 0, 0.0, failure)
+            self._send(outcomes.INITIALIZER, 0, 0.0, failure)
             return
-        self._answer(items.READY, 0, 0.0, b"")
+        self._send(pipes.READY, 0, 0.0, b"")
         while True:
             call = self._take()
-            self._answer(*self._perform(call))
+            self._send(*self._perform(call))
 
     def _initialize(self) -> bytes:
         """Run the initializer; return what it raised, nothing if all is well."""
         if not self._initializer:
             return b""
+        self._await_needs()
         try:
-            function, args = pickling.loads(self._initializer)
+            self._add_needed()
+            function, args = load(self._initializer)
             function(*args)
         except BaseException as error:
-            failure: bytes = _tell().raised(error).encode()
+            failure: bytes = _report().raised(error).encode()
             return failure
         return b""
+
+    def _await_needs(self) -> None:
+        """Wait until the supervisor says that all is here that the initializer needs."""
+        while (item := self._items.item())[0] != pipes.INITIALIZER:
+            self._keep(*item)
+
+    def _keep(self, kind: bytes, number: int, data: bytes | bytearray) -> None:
+        """Keep an item until a call wants it."""
+        if kind == pipes.FUNCTION:
+            self._functions.add(number, data)
+        else:
+            self._needed.append((kind, data))
+
+    def _add_needed(self) -> None:
+        """Put what came on the search path. Raises whatever the disk raises."""
+        if not self._needed:
+            return
+        from . import search_path  # noqa: PLC0415 - most children have no use for it
+
+        needed, self._needed = self._needed, []
+        for kind, data in needed:
+            if kind == pipes.ENVIRONMENT:
+                search_path.add_environment(data.decode())
+            else:
+                search_path.add_archive(self._folder, *unpack_archive(data))
 
     def _take(self) -> int:
         """Wait for a ticket and return its call; the call's data is in `_data` then."""
         while True:
             try:
-                ticket = os.read(self._pipes.tickets, items.TICKET.size)
+                ticket = os.read(self._ends.tickets, pipes.TICKET.size)
                 break
             except BlockingIOError:  # not ours to change: the supervisor takes back through it
                 self._poll.poll()
         if not ticket:
             raise EOFError
-        (call,) = items.TICKET.unpack(ticket)
+        (call,) = pipes.TICKET.unpack(ticket)
         while True:
             kind, number, data = self._items.item()
-            if kind == items.FUNCTION:
-                self._functions[number] = data
+            if kind != pipes.CALL:
+                self._keep(kind, number, data)
             elif number == call:
                 self._data = data
                 return number
 
     def _perform(self, call: int) -> tuple[bytes, int, float, bytes]:
-        """Run the call that was taken; return the answer."""
+        """Run the call that was taken; return the result."""
         try:
+            self._add_needed()
             function, args, kwargs = self._load()
         except BaseException as error:
-            details = _tell().describe_bad_call(error)
+            details = _report().describe_bad_call(error)
             return outcomes.BAD_CALL, call, 0.0, outcomes.json_payload(details)
         start = time.perf_counter()
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
             duration = time.perf_counter() - start
-            return outcomes.RAISED, call, duration, _tell().raised(error).encode()
+            return outcomes.RAISED, call, duration, _report().raised(error).encode()
         duration = time.perf_counter() - start
         try:
             return outcomes.VALUE, call, duration, pickling.dumps(value)
         except BaseException as error:
-            details = _tell().describe_unpicklable(value, error)
+            details = _report().describe_unpicklable(value, error)
             return outcomes.UNPICKLABLE, call, duration, outcomes.json_payload(details)
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
-        (number,) = items.TICKET.unpack_from(data)
+        number = function_of(data)
         with memoryview(data) as view:
-            loaded = pickling.loads(view[items.TICKET.size :])
+            loaded = load(view[CALL_HEAD_BYTES:])
         if not number:
             return loaded  # type: ignore[no-any-return]
-        function = self._loaded.get(number)
-        if function is None:
-            # Unpickled once: what it keeps in its globals stays, as in any pool of processes.
-            function = self._loaded[number] = pickling.loads(self._functions[number])
-            self._functions[number] = b""
-        return (function, *loaded)
+        return (self._functions.get(number), *loaded)
 
-    def _answer(self, status: bytes, call: int, duration: float, payload: bytes) -> None:
+    def _send(self, status: bytes, call: int, duration: float, payload: bytes) -> None:
         if os.getpid() != self._pid:  # the call forked, and both have returned from it
             os._exit(0)
         self._end_output()
-        head = items.answer_head(status, call, duration, len(payload))
+        head = pipes.pack_result_head(status, call, duration, len(payload))
         if len(payload) <= _AT_ONCE:
-            _write(self._pipes.answers, head + payload)
+            _write(self._ends.results, head + payload)
         else:
-            _write(self._pipes.answers, head)
-            _write(self._pipes.answers, payload)
+            _write(self._ends.results, head)
+            _write(self._ends.results, payload)
 
     def _end_output(self) -> None:
         """Write out what was printed and mark its end; repair what the call did to it."""
@@ -166,8 +194,8 @@ class Child:
             os.get_inheritable(1)
             os.get_inheritable(2)
         except Exception:  # closed, or replaced by who knows what
-            renew_streams(self._pipes.prints)
-        os.write(self._pipes.prints, self._pipes.marker)
+            renew_streams(self._ends.output)
+        os.write(self._ends.output, self._ends.marker)
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -177,7 +205,7 @@ def _write(fd: int, data: bytes) -> None:
             written += os.write(fd, view[written:])
 
 
-def _tell() -> ModuleType:
-    from . import telling  # noqa: PLC0415 - calls that end well do not pay for it
+def _report() -> ModuleType:
+    from . import error_report  # noqa: PLC0415 - calls that end well do not pay for it
 
-    return telling
+    return error_report

@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 __all__ = [
     "ACK",
     "AGAIN",
+    "ARCHIVE",
     "BYE",
     "CALL",
+    "CALL_HEAD_BYTES",
     "CONFIG",
+    "CONTACT",
     "FETCH",
     "FETCH_BYTES",
     "FUNCTION",
+    "HELD",
     "HELLO",
     "INIT",
     "KILL",
     "LARGE",
     "LEAVE",
+    "LISTEN",
+    "NEED",
     "OUTCOME",
-    "READY",
+    "POSITION",
+    "PRINTED",
     "RECALL",
     "REFUSED",
     "SPEAKER",
@@ -38,18 +45,35 @@ __all__ = [
     "Assembler",
     "Entry",
     "FrameError",
+    "call_head",
     "entry_size",
+    "function_of",
+    "need_of",
     "pack",
+    "pack_archive",
     "pack_ids",
+    "pack_printed",
+    "pack_speaker",
     "split",
     "unpack",
+    "unpack_archive",
     "unpack_ids",
+    "unpack_printed",
+    "unpack_speaker",
 ]
 
 # Up, in log lines.
-HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE, READY, LARGE = range(1, 9)
+HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE = range(1, 7)
+LARGE = 8
+HELD = 11  # numbers of calls: in the log, and in the answer to who asks for everything AGAIN
+# Up, to a request that stands: lines of calls, and the position after all that is in the reply.
+PRINTED, POSITION = 9, 10
 # Down, in the launch message and through the door.
 CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32, 42)
+NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as functions are
+# A message of its own, from somebody who only looks: answered with how long all others are silent.
+CONTACT = 45
+LISTEN = 44  # a message of its own: a position, and for how many milliseconds it may stand
 
 # A LARGE outcome (its data: its size, as one number) is fetched through the door in parts of so
 # many bytes; FETCH has the part's number as its data. The log is no way for megabytes.
@@ -146,6 +170,82 @@ def unpack_ids(data: bytes) -> tuple[int, ...]:
     if len(data) % 8:
         raise FrameError("a list of call ids is cut short")
     return struct.unpack(f"<{len(data) // 8}Q", data)
+
+
+# --- what the data of some entries is -----------------------------------------------------------
+
+_CALL = struct.Struct("<II")
+CALL_HEAD_BYTES = _CALL.size
+_SPEAKER = struct.Struct("<QB")
+_JOINED = 1
+
+
+def call_head(function: int, need: int = 0) -> bytes:
+    """Return what stands before a CALL's pickle: the numbers of its function and of its need.
+
+    They are 0 where the function is in the pickle itself, and where the call needs nothing.
+    """
+    return _CALL.pack(function, need)
+
+
+def function_of(data: bytes | bytearray) -> int:
+    """Return the number of the function that a CALL's data names."""
+    number: int = _CALL.unpack_from(data)[0]
+    return number
+
+
+def need_of(data: bytes | bytearray) -> int:
+    """Return the number of the need that a CALL's data names."""
+    number: int = _CALL.unpack_from(data)[1]
+    return number
+
+
+def pack_archive(name: str, digest: str, data: bytes) -> bytes:
+    """Return the data of an ARCHIVE: the module that is in it, what it is called, a zip file."""
+    return b"%s\0%s\0%s" % (name.encode(), digest.encode(), data)
+
+
+def unpack_archive(data: bytes | bytearray) -> tuple[str, str, memoryview]:
+    """Return what :func:`pack_archive` packed."""
+    name, digest, _ = data.split(b"\0", 2)
+    return name.decode(), digest.decode(), memoryview(data)[len(name) + len(digest) + 2 :]
+
+
+def pack_speaker(number: int, *, joined: bool) -> bytes:
+    """Return the data of a SPEAKER, after which plain lines are those that its call has printed.
+
+    Args:
+        number: of the next line among the call's.
+        joined: that line goes on the one before it, which had no newline.
+    """
+    return _SPEAKER.pack(number, _JOINED if joined else 0)
+
+
+def unpack_speaker(data: bytes) -> tuple[int, bool]:
+    """Return what :func:`pack_speaker` packed.
+
+    Raises:
+        FrameError: it was not that.
+    """
+    if len(data) != _SPEAKER.size:
+        raise FrameError("a SPEAKER of another size")
+    number, flags = _SPEAKER.unpack(data)
+    return number, bool(flags & _JOINED)
+
+
+def pack_printed(number: int, text: bytes, *, joined: bool) -> bytes:
+    """Return the data of a PRINTED: a line as it is in the log, and what a SPEAKER tells of it."""
+    return pack_speaker(number, joined=joined) + text
+
+
+def unpack_printed(data: bytes) -> tuple[int, bool, str]:
+    """Return number, whether it goes on the line before it, and text of a line.
+
+    Raises:
+        FrameError: it was none.
+    """
+    number, joined = unpack_speaker(data[: _SPEAKER.size])
+    return number, joined, data[_SPEAKER.size :].decode("utf-8", "replace")
 
 
 class Assembler:

@@ -14,37 +14,7 @@ from __future__ import annotations
 
 import binascii
 
-# ruff: noqa: F401 - the codec in one place for those who use it
-from .entries import (
-    ACK,
-    AGAIN,
-    BYE,
-    CALL,
-    CONFIG,
-    FETCH,
-    FETCH_BYTES,
-    FUNCTION,
-    HELLO,
-    INIT,
-    KILL,
-    LARGE,
-    LEAVE,
-    OUTCOME,
-    READY,
-    RECALL,
-    REFUSED,
-    SPEAKER,
-    STATE,
-    Assembler,
-    Entry,
-    FrameError,
-    entry_size,
-    pack,
-    pack_ids,
-    split,
-    unpack,
-    unpack_ids,
-)
+from .entries import Entry, FrameError, entry_size, pack, split, unpack
 from .seals import Seal, compare_digest, open_message, open_reply, seal_message, seal_reply
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
@@ -52,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "MAX_BODY",
     "MAX_LINE",
     "FrameError",
     "Line",

@@ -42,12 +42,7 @@ class Modules:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code."""
-        code, space = self.get_code(module.__name__), module.__dict__
-        if module.__name__ == "cloudpickle.cloudpickle":
-            lean = __import__(PACKAGE + ".lean").lean
-            lean.represented(lambda: exec(code, space))  # noqa: S102 - it is what loaders do
-        else:
-            exec(code, space)  # noqa: S102
+        exec(self.get_code(module.__name__), module.__dict__)  # noqa: S102 - it is what loaders do
 
     def get_code(self, name: str) -> CodeType:
         """Return a module's code."""

@@ -1,103 +1,136 @@
-"""What the client says, and what follows from it."""
+"""What the client says, and what follows from it. Pure."""
 
 from __future__ import annotations
 
-from . import entries, plainjson
+import json
+
+from . import entries
 from .entries import Assembler, Entry, FrameError
-from .mouth import LARGE_BYTES
+from .log import LARGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .crew import Crew
-    from .mouth import Mouth
+    from .log import Log
+    from .pool import Pool
 
-__all__ = ["Orders"]
+__all__ = ["LackingError", "Orders"]
 
-_FUNCTION_BYTES = 8  # with which a call's data names its function
+
+class LackingError(Exception):
+    """A call refers to what was never said here: it was said before the Hub started the job again.
+
+    Without its function it could not run, and without its packages it would run wrongly.
+    """
 
 
 class Orders:
     """Do what messages say.
 
     Args:
-        crew: runs calls, gives them back, kills them.
-        mouth: says outcomes until they are acknowledged.
-        on_leave: called when the worker is to leave once it has nothing left to do.
+        pool: runs calls, gives them back, kills them.
+        log: writes outcomes until they are acknowledged.
+
+    Attributes:
+        leave: the worker is to leave once it has nothing left to do.
     """
 
-    def __init__(self, crew: Crew, mouth: Mouth, on_leave: Callable[[], None]) -> None:
-        self._crew = crew
-        self._mouth = mouth
-        self._on_leave = on_leave
+    def __init__(self, pool: Pool, log: Log) -> None:
+        self._pool = pool
+        self._log = log
         self._assembler = Assembler()
         self._told: list[Entry] = []  # outcomes for the reply at hand
+        self._now = 0.0
+        self._new = True
+        self.leave = False
         self._orders: dict[int, Callable[[Entry], list[int] | None]] = {
             entries.CALL: self._take_call,
             entries.FUNCTION: self._take_function,
-            entries.ACK: self._acknowledged,
-            entries.RECALL: lambda entry: self._crew.recall(_ids(entry)),
-            entries.KILL: lambda entry: self._crew.kill(_ids(entry)),
+            entries.NEED: self._take_need,
+            entries.ARCHIVE: self._take_archive,
+            entries.ACK: self._acknowledge,
+            entries.RECALL: lambda entry: self._pool.recall(_ids(entry)),
+            entries.KILL: lambda entry: self._pool.kill(_ids(entry)),
             entries.AGAIN: self._again,
             entries.FETCH: self._fetch,
-            entries.LEAVE: lambda _: self._on_leave(),
+            entries.LEAVE: self._leave,
         }
 
-    def receive(self, message: Iterable[Entry]) -> list[Entry]:
+    def receive(self, message: Iterable[Entry], now: float, new: bool = True) -> list[Entry]:
         """Do what a message says; return the reply.
 
-        In it are the outcomes that were asked for, the calls given back, and the state.
+        In it are the outcomes that were asked for, the calls given back, and the state. A message
+        that is not new has been received before, so that nothing waits for it any more.
+
+        Raises:
+            LackingError: a call refers to what is not here; what came before it is done.
         """
+        self._now, self._new = now, new
         given_back: list[int] = []
         self._told = []
         for part in message:
             entry = self._assembler.feed(part)
             if entry is not None and entry.kind in self._orders:
                 given_back += self._orders[entry.kind](entry) or ()
-        self._crew.deal()
+        if given_back:
+            self._log.let_go(given_back)
+        state = {"unacked": len(self._log.unacknowledged)}
         return [
             *self._told,
             Entry(entries.RECALL, 0, 0, 1, entries.pack_ids(given_back)),
-            Entry(entries.STATE, 0, 0, 1, plainjson.dumps(self._state())),
+            Entry(entries.STATE, 0, 0, 1, json.dumps(state).encode()),
         ]
 
-    def _state(self) -> dict[str, int]:
-        crew, unacknowledged = self._crew, len(self._mouth.unacknowledged)
-        return {"held": crew.held, "running": crew.running, "unacked": unacknowledged}
+    # --- each kind of entry ---------------------------------------------------------------------
 
     def _take_call(self, entry: Entry) -> None:
-        known = self._crew.holds(entry.call) or entry.call in self._mouth.unacknowledged
-        if not known and len(entry.data) >= _FUNCTION_BYTES:
-            self._crew.queue.add(entry.call, entry.data)
+        known = self._pool.holds(entry.call) or entry.call in self._log.unacknowledged
+        if not known and len(entry.data) >= entries.CALL_HEAD_BYTES:
+            if not self._pool.has_all_for(entry.data):
+                raise LackingError
+            self._pool.queue.add(entry.call, entry.data)
+            self._log.hold(entry.call, self._now)
 
     def _take_function(self, entry: Entry) -> None:
-        self._crew.queue.add_function(entry.call, entry.data)
+        self._pool.queue.add_function(entry.call, entry.data)
 
-    def _acknowledged(self, entry: Entry) -> None:
+    def _take_need(self, entry: Entry) -> None:
+        self._pool.environments.learn(entry.call, entry.data)
+
+    def _take_archive(self, entry: Entry) -> None:
+        self._pool.environments.archives[entry.call] = entry.data
+
+    def _acknowledge(self, entry: Entry) -> None:
         for call in _ids(entry):
-            self._mouth.unacknowledged.drop(call)
+            self._log.unacknowledged.drop(call)
 
     def _again(self, entry: Entry) -> None:
         """Tell outcomes again: who asks has missed them in the log, so in the reply if they fit."""
-        calls, kept = _ids(entry), self._mouth.unacknowledged
+        calls, kept = _ids(entry), self._log.unacknowledged
+        if not calls:
+            self._told.append(Entry(entries.HELD, 0, 0, 1, entries.pack_ids(self._pool.held)))
         room, rest = entries.FETCH_BYTES, []
         for call, data in kept.some(calls) if calls else kept.all():
             if len(data) >= LARGE_BYTES:
-                self._told.append(self._mouth.announce(call, len(data)))
+                self._told.append(self._log.announce(call, len(data), self._now))
             elif len(data) <= room:
                 self._told.append(Entry(entries.OUTCOME, call, 0, 1, data))
                 room -= len(data)
             else:
                 rest.append((call, data))
-        self._mouth.repeat(rest)
+        self._log.repeat(rest)
 
     def _fetch(self, entry: Entry) -> None:
-        self._mouth.fetching(entry.call)
+        if self._new:  # an old message that somebody sends again must not hold the worker
+            self._log.fetching(entry.call, self._now)
         for number in _ids(entry):
-            part = self._mouth.unacknowledged.part(entry.call, number)
+            part = self._log.unacknowledged.part(entry.call, number)
             if part is not None:
                 self._told.append(part)
+
+    def _leave(self, _: Entry) -> None:
+        self.leave = True
 
 
 def _ids(entry: Entry) -> tuple[int, ...]:

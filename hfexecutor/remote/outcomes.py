@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from .raised import OutcomeError, Raised, builtin_base, rebuild
+from .exceptions import OutcomeError, Raised, builtin_base, rebuild
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "DIED",
     "INITIALIZER",
     "MISMATCH",
+    "NOT_INSTALLED",
     "RAISED",
     "TIMEOUT",
     "UNPICKLABLE",
@@ -43,8 +44,19 @@ UNPICKLABLE = b"U"  # JSON: type, repr, error, traceback of the result that cann
 BAD_CALL = b"X"  # JSON: type, error, traceback of what happened when the call was unpickled
 MISMATCH = b"M"  # JSON: wanted, found (versions of Python)
 INITIALIZER = b"I"  # payload: Raised by the initializer
+NOT_INSTALLED = b"N"  # JSON: requirements, error (the last lines of uv)
 
-_STATUSES = VALUE + RAISED + DIED + TIMEOUT + UNPICKLABLE + BAD_CALL + MISMATCH + INITIALIZER
+_STATUSES = (
+    VALUE
+    + RAISED
+    + DIED
+    + TIMEOUT
+    + UNPICKLABLE
+    + BAD_CALL
+    + MISMATCH
+    + INITIALIZER
+    + NOT_INSTALLED
+)
 _HEAD = struct.Struct("<cdI")
 UNTERMINATED = 1 << 31  # in the count of printed lines: the last one has no newline
 

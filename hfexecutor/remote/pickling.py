@@ -21,10 +21,11 @@ else:
         from pickle import Pickler, loads
         from pickle import dumps as _dumps
 
-__all__ = ["dumps", "loads", "wants_cloudpickle"]
+__all__ = ["ATOMS", "PROTOCOL", "dumps", "load_cloudpickle", "loads", "wants_cloudpickle"]
 
-PROTOCOL = 5
-_ATOMS = frozenset({type(None), bool, int, float, str, bytes})
+PROTOCOL = 5  # every Python that we support writes and reads it
+# Types of which the plain pickler and cloudpickle make the same.
+ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 
 _SIGN = b"cloudpickle"  # a function by value names it in its first bytes
@@ -54,7 +55,7 @@ class _PlainPickler(Pickler):
 
 def dumps(value: Any) -> bytes:
     """Return the pickle of any value that can be pickled. Raises whatever pickling raises."""
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS:
         return _dumps(value, PROTOCOL)
     data = _dump_plain(value)
     return _dump_anything(value) if data is None else data
@@ -70,7 +71,6 @@ def _dump_plain(value: Any) -> bytes | None:
 
 
 def _dump_anything(value: Any) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - see above
+    from . import byvalue  # noqa: PLC0415 - see above
 
-    data: bytes = cloudpickle.dumps(value, PROTOCOL)
-    return data
+    return byvalue.dumps(value, PROTOCOL)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
-from . import entries, frames, outcomes, plainjson
+from . import entries, frames, outcomes, seals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ def refuse(launch: dict[str, bytearray], wanted: str) -> None:
 
     So does call 0, which is the worker itself: there may have been no call in the message.
     """
-    seal = frames.Seal(launch["key"])
-    _, body = frames.open_message(seal, launch["message"])
+    seal = seals.Seal(launch["key"])
+    _, body = seals.open_message(seal, launch["message"])
     calls = [entry.call for entry in entries.unpack(body) if entry.kind == entries.CALL]
     writer = frames.LineWriter(seal, os.urandom(4).hex())
     found = list(sys.version_info[:3])
@@ -31,7 +32,7 @@ def _words(calls: list[int], wanted: list[int], found: list[int]) -> Iterator[en
     outcome = outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details)
     for call in (0, *calls):
         yield entries.Entry(entries.OUTCOME, call, 0, 1, outcome)
-    yield entries.Entry(entries.BYE, 0, 0, 1, plainjson.dumps({"why": "python", "calls": 0}))
+    yield entries.Entry(entries.BYE, 0, 0, 1, json.dumps({"why": "python", "calls": 0}).encode())
 
 
 def _write(data: bytes) -> None:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 
+from .entries import need_of
 from .pickling import wants_cloudpickle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Pace", "Queue", "deal"]
+__all__ = ["SLOW", "Pace", "Queue", "deal"]
 
 _MOST_AHEAD = 64
 _AHEAD_SECONDS = 0.002  # of work that a child is given at once
 _OVERHEAD = 0.00003  # seconds that a call takes besides its own
-_SLOW = 0.001  # a call that takes longer is no micro-call
+SLOW = 0.001  # a call that takes longer is no micro-call
 
 
 class Queue:
-    """The calls that no child has been given, first come first served, and their functions."""
+    """The calls that no child has been given, first come first served, and their functions.
+
+    Calls with the same need stand in one line: those whose packages are not here let others pass.
+    """
 
     def __init__(self) -> None:
         self._calls: dict[int, bytes] = {}
         # Apart, for taking the first items of a dict again and again means looking at all the
         # places of those that were taken before. What is not in the dict any more is passed over.
-        self._order: deque[int] = deque()
+        self._lines: dict[int, deque[int]] = {}
         self.functions: dict[int, bytes] = {}
         self.wants_cloudpickle = False
 
@@ -35,10 +39,13 @@ class Queue:
     def __contains__(self, call: int) -> bool:
         return call in self._calls
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._calls)
+
     def add(self, call: int, data: bytes) -> None:
         """Put a call last."""
         self._calls[call] = data
-        self._order.append(call)
+        self._line(data).append(call)
         self._look_at(data)
 
     def add_function(self, number: int, data: bytes) -> None:
@@ -53,17 +60,42 @@ class Queue:
     def put_back(self, calls: dict[int, bytes]) -> None:
         """Put calls first that had been taken."""
         self._calls.update(calls)
-        self._order.extendleft(reversed(calls))
+        for call, data in reversed(calls.items()):
+            self._line(data).appendleft(call)
 
-    def take(self, count: int) -> dict[int, bytes]:
-        """Take the first calls."""
+    def needs(self) -> list[int]:
+        """Return what the calls need that are here; what the first one needs comes first."""
+        heads = {need: self._head(line) for need, line in self._lines.items()}
+        self._lines = {need: self._lines[need] for need, head in heads.items() if head}
+        return sorted(self._lines, key=heads.__getitem__)
+
+    def waiting(self, need: int) -> int:
+        """Return how many calls with this need are here, at the most."""
+        return len(self._calls) if len(self._lines) == 1 else len(self._lines.get(need, ()))
+
+    def take(self, count: int, need: int = 0) -> dict[int, bytes]:
+        """Take the first calls with this need."""
         taken: dict[int, bytes] = {}
-        while self._order and len(taken) < count:
-            call = self._order.popleft()
+        line = self._lines.get(need, ())
+        while line and len(taken) < count:
+            call = line.popleft()
             data = self._calls.pop(call, None)
             if data is not None:
                 taken[call] = data
         return taken
+
+    def _line(self, data: bytes) -> deque[int]:
+        need = need_of(data)
+        line = self._lines.get(need)
+        if line is None:
+            line = self._lines[need] = deque()
+        return line
+
+    def _head(self, line: deque[int]) -> int:
+        """Return the first call in a line, 0 if there is none."""
+        while line and line[0] not in self._calls:
+            line.popleft()
+        return line[0] if line else 0
 
     def remove(self, calls: Iterable[int]) -> list[int]:
         """Remove what is here of `calls`; return what was."""
@@ -71,8 +103,9 @@ class Queue:
 
     def clear(self) -> list[int]:
         """Remove all calls and return them."""
-        calls = list(self.take(len(self._calls)))
-        self._order.clear()
+        calls = list(self._calls)
+        self._calls.clear()
+        self._lines.clear()
         return calls
 
 
@@ -84,7 +117,7 @@ class Pace:
 
     def note(self, seconds: float) -> None:
         """Take notice of how long a call took."""
-        if seconds > _SLOW:
+        if seconds > SLOW:
             self.depth = 1
         else:
             fitting = int(_AHEAD_SECONDS / (seconds + _OVERHEAD))

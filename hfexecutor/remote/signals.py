@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 else:
     import _signal  # `signal` wraps the same functions in enums, which take ten times as long
 
-__all__ = ["ENDING", "SIGCHLD", "SIGKILL", "listen", "reset"]
+__all__ = ["ENDING", "SIGCHLD", "SIGCONT", "SIGKILL", "SIGSTOP", "listen", "reset"]
 
 SIGCHLD = int(_signal.SIGCHLD)
+SIGCONT = int(_signal.SIGCONT)
 SIGKILL = int(_signal.SIGKILL)
+SIGSTOP = int(_signal.SIGSTOP)
 ENDING = frozenset({int(_signal.SIGTERM), int(_signal.SIGINT)})
 
 

@@ -2,57 +2,52 @@
 
 The data flow, actor by actor::
 
-    client ──> Porter ──> Desk ──> Orders ──> Crew: Queue ──> Slot ══ items, tickets ══> child
-                                                                                          │
-    client <── log <── Mouth <── Supervisor <── Crew <── Slot, Voice <══ answers, output ═╝
+    client ──> HTTPServer ──> Machine: Messages ──> Pool: Queue, Slot ──> Process ══ items ══> child
+                                                                                               │
+    client <── log <── BufferedWriter <── Machine: Log <── Pool: Slot <── Process <══ results ═╝
 
-- The *launch message* brings configuration, functions and the first calls; the *porter* takes in
-  more of them, acknowledgements and orders, and the *desk* opens each message once, if its MAC is
-  right. Nothing is ever unpickled here.
-- The *crew* has a *queue* of calls that no child has been given, and *slots*. A slot gives its
-  child one call at a time; micro-calls also some ahead, to be taken back whenever they have not
-  begun.
-- A *child* is forked from here, lets go of everything, and runs calls. What it prints comes through
-  a pipe to the *voice*, which cuts it into calls and lines; how a call ends comes through another
-  one. If the child ends instead, its present call ends with it, and a new child takes its place.
-- The *mouth* packs outcomes and output into lines of the log and says again what was not
-  acknowledged.
+- The *machine* decides everything, and does nothing: it is told what happened and says what is to
+  be done. It opens messages if their MAC is right, queues calls, deals them to *slots*, and makes
+  the lines of the log. Nothing is ever unpickled here.
+- A *process* is forked from here, lets go of everything, and runs calls. It is given one call at a
+  time; micro-calls also some ahead, to be taken back whenever they have not begun. What it prints
+  comes through one pipe, how a call ends through another one. If it ends instead, its present call
+  ends with it, and a new one takes its place.
 
-All of it is one thread around one :class:`Loop`; no part waits for another one, for a reader of
-the log, or for a client.
+All of it is one thread around one :class:`EventLoop`; no part waits for another one, for a reader
+of the log, or for a client.
 """
 
 from __future__ import annotations
 
 import os
 
-from . import child, entries, frames, outcomes, plainjson, signals
-from .config import Config, identity, limit_threads
-from .crew import Crew
-from .desk import Desk
-from .entries import Entry
-from .loop import Loop
-from .mouth import Mouth
-from .orders import Orders
-from .sink import Sink
+from . import child, effects, entries, seals, signals
+from .buffered_writer import BufferedWriter
+from .config import set_defaults, set_device
+from .event_loop import EventLoop
+from .machine import Machine
+from .pickling import load_cloudpickle
+from .process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import NoReturn
 
-    from .porter import Porter
-    from .settling import Pipes
+    from .child_setup import ChildPipes
+    from .effects import Effect, Install
+    from .http_server import HTTPServer
+    from .installer import Installation
 
 __all__ = ["Supervisor", "main"]
 
-_OK, _FORBIDDEN = 200, 403
-_REFUSED_SECONDS = 60.0  # between two reports
 _LAST_WORDS_SECONDS = 30.0  # that a log which is not read may take
+_BACKLOG = 1 << 18  # bytes of lines that wait for the log; more are made when it takes them
 
 
 class Supervisor:
-    """The worker of one launch.
+    """What a machine needs to act.
 
     Args:
         seal: of the launch.
@@ -61,199 +56,193 @@ class Supervisor:
         loop: tells the time, and what happens.
     """
 
-    def __init__(self, seal: frames.Seal, launch: Iterable[Entry], log: int, loop: Loop) -> None:
+    def __init__(
+        self, seal: seals.Seal, launch: Iterable[entries.Entry], log: int, loop: EventLoop
+    ) -> None:
         self._seal = seal
         self._loop = loop
         self._log = log
-        self._sink = Sink(log, loop, on_broken=self._lose_log, on_empty=self._pump)
-        writer = frames.LineWriter(seal, os.urandom(4).hex())
-        self._mouth = Mouth(writer, self._sink, loop)
-        self._answered = 0
-        self._why = ""  # to leave, once nothing is left to do
-        self._at_once = False  # leave even so
-        self._idle_at: float | None = None
-        launch = list(launch)
-        self._config = Config(_only(launch, entries.CONFIG, b"{}"))
-        self._initializer = _only(launch, entries.INIT, b"")
-        if self._config.one_shot:
-            self._why = "done"
-        self._crew = Crew(
-            loop,
-            self._config,
-            initializer=bool(self._initializer),
-            on_outcome=self._on_outcome,
-            on_ready=self._on_ready,
-            on_line=self._mouth.show,
+        self._writer = BufferedWriter(log, loop, on_broken=self._lose_log, on_empty=self._write_log)
+        self.folder = f"{os.environ.get('TMPDIR') or '/tmp'}/hfexecutor-{os.urandom(6).hex()}"  # noqa: S108
+        self._machine = Machine(
+            seal, launch, os.urandom(4).hex(), take_back=self._take_back, folder=self.folder
         )
-        self._orders = Orders(self._crew, self._mouth, on_leave=self._leave)
-        self._porter: Porter | None = None
-        self._greeted = False
-        self._is_ready = False
-        self._launch = launch
+        self._installation: Installation | None = None
+        slots = range(self._machine.config.slots)
+        self._processes = [Process(slot, self._machine, loop) for slot in slots]
+        self._server: HTTPServer | None = None
 
-    # --- life ---------------------------------------------------------------------------------
-
-    def run(self) -> Pipes | None:
+    def run(self) -> ChildPipes | None:
         """Work until there is a reason to leave. Returns a child's pipes in that child only."""
-        limit_threads(self._config.slots)
+        set_defaults(self._machine.config.slots)
         self._signals = signals.listen()
         self._loop.on_readable(self._signals, self._on_signal)
         self._loop.on_broken(self._log, self._lose_log)
-        self._orders.receive(self._launch)
-        self._launch = []
+        self._machine.start(self._loop.clock())
+        pipes = self._act()
+        if pipes is not None:
+            return pipes
+        self._machine.greet(*self._open_door(), self._loop.clock())  # while the first child starts
         while True:
-            pipes = self._crew.fork_missing()
+            pipes = self._act()
             if pipes is not None:
                 return pipes
-            if not self._greeted:
-                self._greet()  # while the first child starts
-            if self._is_over():
+            if self._machine.over:
                 break
-            self._crew.settle()
-            self._mouth.breathe(alone=not self._crew.busy)
-            self._loop.step()
-            self._crew.deal()
+            self._write_log()
+            self._loop.step(self._machine.due())
         self._take_leave()
         return None
 
-    def let_go(self) -> bytes:
-        """Drop everything, in a forked child, and return the initializer."""
-        initializer = self._initializer
+    def let_go(self) -> tuple[bytes, str]:
+        """Drop everything, in a forked child; return the initializer and the job's own folder."""
         self._seal.wipe()
         self._loop.clear()
-        if self._porter is not None:
-            self._porter.let_go()
-        for slot in self._crew.slots:
-            slot.__dict__.clear()
-        for part in (self._crew, self._mouth, self._orders, self):
+        if self._server is not None:
+            self._server.let_go()
+        initializer, folder = self._machine.let_go(), self.folder
+        for part in (*self._processes, self):
             part.__dict__.clear()
-        return initializer
+        return initializer, folder
 
-    def _greet(self) -> None:
-        self._greeted = True
-        port, error = self._open_door()
-        words = {"slots": self._config.slots, "door": port, "door_error": error}
-        hello = _told(entries.HELLO, {**identity(), **words})
-        if port is None:
-            self._mouth.say(hello)
-        else:
-            self._mouth.introduce(hello)
-        self._mouth.breathe(alone=True)
+    # --- what the machine wants -----------------------------------------------------------------
+
+    def _act(self) -> ChildPipes | None:
+        """Do what the machine wants, until it wants nothing."""
+        while wanted := self._machine.step(self._loop.clock()):
+            for effect in wanted:
+                pipes = self._do(effect)
+                if pipes is not None:
+                    return pipes
+        return None
+
+    def _do(self, effect: Effect) -> ChildPipes | None:
+        if isinstance(effect, effects.Fork):
+            return self._fork(effect)
+        if isinstance(effect, effects.Give):
+            self._processes[effect.slot].give(effect)
+        elif isinstance(effect, effects.Stop):
+            self._processes[effect.slot].stop()
+        elif isinstance(effect, effects.Resume):
+            self._processes[effect.slot].resume()
+        elif isinstance(effect, effects.Kill):
+            self._processes[effect.slot].kill()
+        elif isinstance(effect, effects.Close):
+            self._processes[effect.slot].close_input()
+        elif isinstance(effect, effects.Reply):
+            if self._server is not None:
+                self._server.reply(effect.ticket, effect.body)
+        elif isinstance(effect, effects.Install):
+            self._install(effect)
+        return None
+
+    def _fork(self, effect: effects.Fork) -> ChildPipes | None:
+        if effect.cloudpickle:
+            load_cloudpickle()  # once here, and not in each child
+        try:
+            pipes = self._processes[effect.slot].fork()
+        except OSError:
+            self._machine.fork_failed(effect.slot, self._loop.clock())
+            return None
+        if pipes is not None:  # this is the child
+            set_device(effect.slot, self._machine.config)
+        return pipes
+
+    def _install(self, effect: Install) -> None:
+        from .installer import Installation  # noqa: PLC0415 - most jobs install nothing
+
+        path = self._machine.pool.environment_path(effect.environment)
+        try:
+            self._installation = Installation(path, effect.requirements, self._loop)
+        except OSError as error:
+            self._machine.install_failed(f"no process can be started for it: {error}")
+
+    def _take_back(self, slot: int) -> list[int]:
+        return self._processes[slot].take_back()
+
+    def _write_log(self) -> None:
+        while self._writer.backlog < _BACKLOG and (lines := self._machine.log.chunk()):
+            self._writer.write(lines)
 
     def _open_door(self) -> tuple[int | None, str | None]:
-        config = self._config
+        """Return the door's port, or why there is none."""
+        config = self._machine.config
         if config.one_shot or config.port is None:
             return None, None
-        from .porter import Porter  # noqa: PLC0415 - a job without a door does not pay for it
+        from .http_server import HTTPServer  # noqa: PLC0415 - without a door nobody pays for it
 
         try:
-            desk = Desk(self._seal, self._orders.receive)
-            self._porter = Porter((config.host, config.port), self._loop, self._guard(desk))
+            self._server = HTTPServer((config.host, config.port), self._loop, self._handle)
         except (OSError, OverflowError) as error:
             return None, str(error)
-        return self._porter.port, None
-
-    def _guard(self, desk: Desk) -> Callable[[bytes | bytearray], tuple[int, bytes]]:
-        """Report who comes without the key, at most once a minute."""
-        silent_until = 0.0
-
-        def answer(message: bytes | bytearray) -> tuple[int, bytes]:
-            nonlocal silent_until
-            status, reply = desk.answer(message)
-            self._mouth.fetched = self._mouth.fetched or status == _OK
-            now = self._loop.clock()
-            if status == _FORBIDDEN and now >= silent_until:
-                silent_until = now + _REFUSED_SECONDS
-                self._say(entries.REFUSED, {"why": "a message through the door is not authentic"})
-            return status, reply
-
-        return answer
-
-    def _is_over(self) -> bool:
-        if self._at_once:
-            return True
-        if self._crew.busy:
-            self._idle_at = None
-            return False
-        if self._why:
-            return True
-        if self._mouth.awaits_fetches:
-            self._idle_at = None
-            return False
-        now, timeout = self._loop.clock(), self._config.idle_timeout
-        if timeout is None:
-            return False
-        if self._idle_at is None:
-            self._idle_at = now + timeout
-            self._loop.at(self._idle_at, _wake)
-        elif now >= self._idle_at:
-            self._why = "idle"
-        return bool(self._why)
+        return self._server.port, None
 
     def _take_leave(self) -> None:
-        if self._porter is not None:
-            self._porter.close()  # first: what it accepted would be dropped
-        self._crew.stop()
-        words = {"why": self._why, "calls": self._answered, "returned": self._crew.busy}
-        self._mouth.repeat(self._mouth.unacknowledged.last_words())
-        self._say(entries.BYE, words)
+        if self._server is not None:
+            self._server.close()  # first: what it accepted would be dropped
+        self._machine.stop()
+        if self._installation is not None:
+            self._installation.kill()
+        for process in self._processes:
+            process.hear_all()
+            process.kill()
+        self._machine.take_leave(self._loop.clock())
         limit = self._loop.clock() + _LAST_WORDS_SECONDS
-        self._loop.at(limit, _wake)
-        self._mouth.breathe(alone=True)
-        while not self._mouth.silent and not self._sink.broken and self._loop.clock() < limit:
-            self._loop.step()
-            self._mouth.pump()
+        self._write_log()
+        while self._writer.backlog and self._loop.clock() < limit:
+            self._loop.step(limit)
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def _handle(self, message: bytes | bytearray, ticket: int) -> tuple[int, bytes] | None:
+        return self._machine.message(message, self._loop.clock(), ticket)
 
     def _on_signal(self) -> None:
         numbers = os.read(self._signals, 4096)
         if not signals.ENDING.isdisjoint(numbers):
-            self._why, self._at_once = "asked", True
-        self._crew.reap()
+            self._machine.terminate()
+        self._reap()
 
-    def _leave(self) -> None:
-        self._why = self._why or "asked"
+    def _reap(self) -> None:
+        """Hear of all children that have ended, or stopped, or gone on."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if self._installation is not None and self._installation.pid == pid:
+                self._note_installation(status)
+            for process in self._processes:  # or it is an orphan of a call
+                if process.pid == pid:
+                    _note(process, status)
+
+    def _note_installation(self, status: int) -> None:
+        installation = self._installation
+        if installation is None or not (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            return
+        self._installation = None
+        said = installation.last_words()
+        if os.waitstatus_to_exitcode(status):
+            self._machine.install_failed(said)
+        else:
+            self._machine.installed()
 
     def _lose_log(self) -> None:
         """Nobody hears us any more: there is nothing left to work for."""
-        self._at_once = True
-        self._sink.close()
+        self._machine.terminate()
+        self._writer.close()
         self._loop.forget(self._log)
 
-    def _pump(self) -> None:
-        self._mouth.pump()
 
-    # --- what the children say ----------------------------------------------------------------
-
-    def _on_outcome(
-        self, call: int, status: bytes, duration: float, printed: int, payload: bytes | bytearray
-    ) -> None:
-        data = outcomes.encode(status, duration, printed, payload)
-        if call:
-            self._answered += 1
-            self._mouth.answer(call, data)
-        else:  # no child can be started, so no call will ever run here
-            self._mouth.say(Entry(entries.OUTCOME, 0, 0, 1, data))
-            self._why, self._at_once = "initializer", True
-
-    def _on_ready(self) -> None:
-        if not self._is_ready:
-            self._is_ready = True
-            self._say(entries.READY, {})
-
-    def _say(self, kind: int, words: dict[str, object]) -> None:
-        self._mouth.say(_told(kind, words))
-
-
-def _told(kind: int, words: dict[str, object]) -> Entry:
-    return Entry(kind, 0, 0, 1, plainjson.dumps(words))
-
-
-def _only(launch: Iterable[Entry], kind: int, default: bytes) -> bytes:
-    return next((entry.data for entry in launch if entry.kind == kind), default)
-
-
-def _wake() -> None:
-    """Wake the loop; what is due is found out there."""
+def _note(process: Process, status: int) -> None:
+    if os.WIFSTOPPED(status):
+        process.note_stopped()
+    elif os.WIFCONTINUED(status):
+        process.note_continued()
+    else:
+        process.bury(os.waitstatus_to_exitcode(status))
 
 
 # --- the process ------------------------------------------------------------------------------
@@ -265,19 +254,19 @@ def main(launch: dict[str, bytearray]) -> NoReturn:
     Args:
         launch: the key and the message; both are taken out, and the key is overwritten.
     """
-    supervisor = _hire(launch)
+    supervisor = _start(launch)
     pipes = supervisor.run()
     if pipes is not None:
-        child.live(pipes, supervisor.let_go())
+        child.live(pipes, *supervisor.let_go())
     os._exit(0)
 
 
-def _hire(launch: dict[str, bytearray]) -> Supervisor:
+def _start(launch: dict[str, bytearray]) -> Supervisor:
     key, message = launch.pop("key"), launch.pop("message")
-    seal = frames.Seal(key)
+    seal = seals.Seal(key)
     key[:] = bytes(len(key))
-    _, body = frames.open_message(seal, message)
-    return Supervisor(seal, entries.unpack(body), _open_log(), Loop())
+    _, body = seals.open_message(seal, message)
+    return Supervisor(seal, entries.unpack(body), _open_log(), EventLoop())
 
 
 def _open_log() -> int:

@@ -86,9 +86,38 @@ def hub() -> Iterator[Any]:
             assert not pools[0].is_alive()
 
 
-@pytest.fixture(scope="module", params=["threads", "processes", "hub-warm", "hub-cold"])
+# Whatever becomes of a call is the same where each has a job of its own, and CI says so; but each
+# takes a job's start there, and tests/executor has what is particular about them.
+COLD = pytest.param("hub-cold", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["threads", "hub"])
+def new(request: pytest.FixtureRequest) -> Callable[[int], Executor]:
+    """Return a function that makes an executor with our maps: of threads, or of jobs."""
+    if request.param == "threads":
+        from hfexecutor.mapping import MappingExecutor
+
+        class Threads(MappingExecutor, ThreadPoolExecutor):
+            """The stdlib's threads with our maps: what does not need jobs needs no jobs."""
+
+        return Threads
+    return _hub(request.getfixturevalue("hub"), reuse_workers=True)
+
+
+@pytest.fixture(scope="module")
+def pool(new: Callable[[int], Executor]) -> Iterator[Executor]:
+    """One of those, shared by the tests of a module."""
+    with new(2) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module", params=["threads", "processes", "hub-warm", COLD])
 def kind(request: pytest.FixtureRequest) -> Kind:
     """Return one kind of executor after the other; the tests are the same for all."""
+    return kind_of(request)
+
+
+def kind_of(request: pytest.FixtureRequest) -> Kind:
     if request.param == "threads":
         return Kind(
             "threads",
@@ -174,6 +203,8 @@ class Gate:
 
     def open(self) -> None:
         """Let all calls pass: those that wait, and those that come later."""
+        with contextlib.suppress(OSError):  # it is open already
+            self._listener.shutdown(socket.SHUT_RDWR)  # also in processes that were forked
         self._listener.close()
         while self._held:
             self.let_one_pass()
@@ -209,6 +240,15 @@ class Released:
         """Tell whether the thing is gone, or goes as soon as other threads finish a step."""
         gc.collect()
         return event.wait(contract_calls.DEADLINE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected_quickly() -> Iterator[None]:
+    """Let collections look at what these tests have made, not at all that pytest has imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ADDRESS = tuple[str, int]
-DEADLINE = 30.0  # seconds after which a test that waits fails; no test comes near it
+DEADLINE = 60.0  # seconds after which a test that waits fails; no test comes near it
 
 
 def nothing() -> None:
@@ -93,7 +94,7 @@ def fail_at(bad: int, value: int) -> int:
 def meet(gate: ADDRESS, result: Any = None) -> Any:
     """Tell the gate that this call runs, and return only when the gate is open."""
     try:
-        with socket.create_connection(gate, timeout=60) as connection:
+        with socket.create_connection(gate, timeout=DEADLINE) as connection:
             connection.recv(1)
     except ConnectionError:
         pass  # the gate is open already
@@ -121,16 +122,36 @@ def meet_and_sign(gate: ADDRESS, path: str, result: Any = None) -> Any:
     return sign(path, result)
 
 
+FAIL, PASS = -1, -2
+
+
+def sign_and_meet(path: str, gate: ADDRESS, number: int) -> int:
+    """Leave a line that says this call began; fail, pass, or return when the gate is open."""
+    sign(path, number)
+    if number == FAIL:
+        raise CustomError(number)
+    return number if number == PASS else meet(gate, number)
+
+
+def meet_and_kill_the_job(gate: ADDRESS) -> NoReturn:
+    """Take the whole job along: the process that watches over this one, too."""
+    meet(gate)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(DEADLINE)
+    raise AssertionError("the job goes on")
+
+
 def slow_for_even(value: int) -> int:
     time.sleep(0.05 if value % 2 == 0 else 0)
     return value
 
 
 class Thing:
-    """Something a weak reference can be taken of, on both sides."""
+    """Something a weak reference can be taken of, on both sides; as large as one likes."""
 
-    def __init__(self, name: str = "thing") -> None:
+    def __init__(self, name: str = "thing", size: int = 0) -> None:
         self.name = name
+        self.load = os.urandom(size)
 
     def told(self, *_args: Any) -> str:
         return self.name
@@ -140,8 +161,43 @@ def make_thing(name: str = "thing") -> Thing:
     return Thing(name)
 
 
+def make_large_thing(size: int) -> Thing:
+    return Thing("large", size)
+
+
 def name_of(thing: Thing) -> str:
     return thing.name
+
+
+def keep_thing_for(seconds: float, thing: Thing) -> str:
+    time.sleep(seconds)
+    return thing.name
+
+
+def die_with(_thing: Thing) -> NoReturn:
+    os._exit(3)
+
+
+def fail_with(_thing: Thing) -> NoReturn:
+    raise ValueError("this always fails")
+
+
+def kill_the_job_with(_thing: Thing) -> NoReturn:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(DEADLINE)
+    raise AssertionError("the job goes on")
+
+
+class LargeError(Exception):
+    """An exception that carries a thing."""
+
+    def __init__(self, thing: Thing) -> None:
+        super().__init__(thing)
+        self.thing = thing
+
+
+def fail_with_thing(size: int) -> NoReturn:
+    raise LargeError(Thing("raised", size))
 
 
 _UNSET = "unset"

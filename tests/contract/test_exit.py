@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import COLD, kind_of
+
 HEAD = """
 import atexit, concurrent.futures, hfexecutor, multiprocessing, sys, time
 
@@ -19,6 +21,12 @@ def work(text):
 def show(future):
     print(future.result(), flush=True)
 """
+
+
+@pytest.fixture(scope="module", params=["processes", "hub-warm", COLD])
+def kind(request):
+    """Leave out threads: what they do at the end of a script follows from Python's threads."""
+    return kind_of(request)
 
 
 @pytest.fixture

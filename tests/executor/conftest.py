@@ -29,6 +29,18 @@ def hub() -> Iterator[LocalHub]:
         yield running
 
 
+@pytest.fixture(params=["launch", "running"])
+def hub_that_tells(request: pytest.FixtureRequest) -> Iterator[LocalHub]:
+    """A hub that tells a door's address with the launch, and one that does so once a job runs."""
+    with LocalHub(expose_urls=request.param) as running:
+        yield running
+
+
+# The client's side of how a script ends is the same in both modes: with jobs of one call each it is
+# looked at by the tests marked slow.
+WARM_FIRST = pytest.mark.parametrize("mode", ["warm", pytest.param("cold", marks=pytest.mark.slow)])
+
+
 @pytest.fixture(params=list(MODES))
 def mode(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -37,7 +49,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def make(hub: LocalHub) -> Callable[..., HubExecutor]:
     def make(max_workers: int = 2, **options: Any) -> HubExecutor:
-        options = {"endpoint": hub.endpoint, "token": hub.token, **options}
+        # A job for each call that runs: many of these tests are about more than one job.
+        options = {"endpoint": hub.endpoint, "token": hub.token, "slots_per_job": 1, **options}
         return HubExecutor(max_workers, **options)
 
     return make
@@ -58,7 +71,7 @@ def warm(make: Callable[..., HubExecutor], hub: LocalHub) -> Iterator[HubExecuto
     assert hub.running == 0
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what happens in another process, of which nobody sends word."""
     deadline = time.monotonic() + seconds
     while not condition():

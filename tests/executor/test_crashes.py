@@ -12,10 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 LIMIT = 150.0  # seconds, of which a few are needed
 
 
+@pytest.mark.slow
 def test_every_call_has_its_own_end_however_violent_and_the_jobs_go_on() -> None:
     seed = os.environ.get("HFEXECUTOR_SOAK_SEED") or str(random.randrange(1 << 32))
     ran = subprocess.run(

@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from hfexecutor import HubExecutor, doors
+from hfexecutor import HubExecutor
+from hfexecutor.core.rules import Rules
 from hfexecutor.hub.client import HubClient
 from hfexecutor.hub.doors import DoorRejectedError
 from hfexecutor.local import LocalHub
 from hfexecutor.local import faults as f
+from hfexecutor.runtime import runner
 
 POST = "POST /api/jobs/{namespace}"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "DOOR_WAIT", 0.5)
+    monkeypatch.setattr(runner, "RULES", Rules(door_wait=0.5))
 
 
 def results(hub: LocalHub, workers: int = 2) -> Iterator[Any]:
@@ -60,7 +62,7 @@ def test_a_door_whose_address_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> N
         return [job.model_copy(update={"expose_urls": ()}) for job in jobs]
 
     monkeypatch.setattr(HubClient, "list_jobs", without)
-    with LocalHub() as hub:
+    with LocalHub(expose_urls="running") as hub:
         for stats in results(hub):
             assert stats.jobs_started < 30
 

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from pathlib import Path
 
@@ -18,11 +18,35 @@ import pytest
 
 import hfexecutor
 from hfexecutor import HubExecutor
+from hfexecutor.core.rules import Rules
 from hfexecutor.local import LocalHub, Timings, faults
 
-from .conftest import MODES, until
+from .conftest import MODES, WARM_FIRST, until
 
 CANCEL = "POST /api/jobs/{namespace}/{jobId}/cancel"
+
+
+@pytest.fixture
+def hub() -> Iterator[LocalHub]:
+    """A Hub for each test: what one that fails leaves running is no business of the next."""
+    with LocalHub() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def scripts() -> Iterator[None]:
+    """End the scripts that a test has started and that still run."""
+    yield
+    while SCRIPTS:
+        script = SCRIPTS.pop()
+        script.kill()
+        script.wait()
+        for stream in (script.stdout, script.stderr):
+            if stream is not None:
+                stream.close()
+
+
+SCRIPTS: list[subprocess.Popen[str]] = []
 
 
 def pool_threads() -> list[threading.Thread]:
@@ -32,12 +56,10 @@ def pool_threads() -> list[threading.Thread]:
 def test_an_exception_in_the_with_block_stops_what_runs(
     make: Callable[..., HubExecutor], hub: LocalHub, mode: str
 ) -> None:
-    begun = time.monotonic()
     with pytest.raises(ZeroDivisionError), make(2, reuse_workers=MODES[mode]) as executor:
-        futures = [executor.submit(time.sleep, 60) for _ in range(8)]
+        futures = [executor.submit(time.sleep, 3600) for _ in range(8)]
         until(futures[0].running)
         1 / 0  # noqa: B018
-    assert time.monotonic() - begun < 30
     assert hub.running == 0
     assert isinstance(futures[0].exception(), hfexecutor.CallStoppedError)
     assert futures[-1].cancelled()
@@ -51,7 +73,7 @@ def test_a_call_that_waits_for_its_job_can_be_cancelled_with_it(mode: str) -> No
             future = executor.submit(pow, 2, 3)
             until(lambda: len(slow.jobs()) == 1)
             assert future.cancel()
-            wait([future], timeout=10)
+            wait([future], timeout=120)
             until(lambda: slow.running == 0)
             with pytest.raises(CancelledError):
                 future.result()
@@ -97,10 +119,17 @@ def test_shutdown_ends_all_threads_and_jobs(
     assert not pool_threads()
 
 
-# Whoever starts the tests in the background has them ignore SIGINT, and all they start with them.
+def test_an_executor_that_is_shut_down_still_says_what_it_did(
+    make: Callable[..., HubExecutor],
+) -> None:
+    with make(1) as executor:
+        assert executor.submit(pow, 2, 3).result(30) == 8
+        assert isinstance(executor.submit(int, "x").exception(30), ValueError)
+    assert repr(executor).endswith("[shut down, 1 call done, 1 call failed, warm workers]>")
+
+
 SCRIPT = """
     import signal, sys, time
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     from hfexecutor import HubExecutor
     {before}
     options = dict(endpoint={endpoint!r}, token={token!r}, reuse_workers={reuse}, idle_timeout=1)
@@ -119,11 +148,18 @@ def run_script(
     text = SCRIPT.format(endpoint=hub.endpoint, token=hub.token, reuse=MODES[mode], **parts)
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(text))
-    return subprocess.Popen(
+    return start(path)
+
+
+def start(path: Path) -> subprocess.Popen[str]:
+    script = subprocess.Popen(
         [sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    SCRIPTS.append(script)
+    return script
 
 
+@WARM_FIRST
 def test_a_script_that_ends_waits_for_its_calls(hub: LocalHub, tmp_path: Path, mode: str) -> None:
     script = run_script(
         hub,
@@ -134,7 +170,7 @@ def test_a_script_that_ends_waits_for_its_calls(hub: LocalHub, tmp_path: Path, m
         future.add_done_callback(lambda f: print("got", f.result()))
         """,
     )
-    out, err = script.communicate(timeout=60)
+    out, err = script.communicate(timeout=120)
     assert (out, err) == ("got 32\n", "")
     assert script.returncode == 0
     assert hub.running == 0
@@ -158,10 +194,8 @@ def test_a_signal_stops_the_jobs_and_the_script(
     )
     assert script.stdout is not None
     assert script.stdout.readline() == "running\n"
-    begun = time.monotonic()
     script.send_signal(number)
-    _, err = script.communicate(timeout=30)
-    assert time.monotonic() - begun < 15
+    _, err = script.communicate(timeout=120)  # its call takes an hour
     assert script.returncode == -number
     package = Path(hfexecutor.__file__).parent
     assert str(package) not in err.replace(str(package / "futures.py"), "")
@@ -169,7 +203,7 @@ def test_a_signal_stops_the_jobs_and_the_script(
 
 
 BUSY = """
-    future = executor.submit(time.sleep, 60)
+    future = executor.submit(time.sleep, 3600)
     while not future.running():
         time.sleep(0.01)
     print("running", flush=True)
@@ -181,6 +215,7 @@ def has_said(script: subprocess.Popen[str], word: str) -> None:
     assert script.stdout.readline() == f"{word}\n"
 
 
+@WARM_FIRST
 def test_ctrl_c_while_a_script_waits_at_its_end_stops_its_jobs(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -192,11 +227,12 @@ def test_ctrl_c_while_a_script_waits_at_its_end_stops_its_jobs(
     has_said(script, "running")
     has_said(script, "at its end")
     script.send_signal(signal.SIGINT)
-    _, err = script.communicate(timeout=30)
+    _, err = script.communicate(timeout=120)
     assert err == ""
     assert hub.running == 0
 
 
+@WARM_FIRST
 def test_ctrl_c_while_the_end_of_a_with_block_waits_stops_its_jobs(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -220,12 +256,16 @@ def test_ctrl_c_while_the_end_of_a_with_block_waits_stops_its_jobs(
     )
     has_said(script, "leaving")
     script.send_signal(signal.SIGINT)
-    assert script.communicate(timeout=30) == ("CallStoppedError\n", "")
+    assert script.communicate(timeout=120) == ("CallStoppedError\n", "")
     assert script.returncode == 0
     assert hub.running == 0
 
 
-@pytest.mark.parametrize("with_block", [False, True], ids=["at the end", "in with"])
+@pytest.mark.parametrize(
+    "with_block",
+    [pytest.param(False, marks=pytest.mark.slow), True],
+    ids=["at the end", "in with"],
+)
 def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path, with_block: bool) -> None:
     body = textwrap.dedent(BUSY) + "future.result()"
     if with_block:
@@ -237,13 +277,13 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path, with_block: bool) -> Non
         until(lambda: hub.requests[CANCEL] > 0)  # it is about to stop the job, and gets no answer
         begun = time.monotonic()
         script.send_signal(signal.SIGINT)
-        _, err = script.communicate(timeout=30)
-        assert time.monotonic() - begun < 5
+        _, err = script.communicate(timeout=120)
+        assert time.monotonic() - begun < Rules().parting - 1  # what one alone would take
         assert script.returncode == -signal.SIGINT
         assert "hfexecutor-pool" not in err
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 def test_sigterm_is_left_to_a_handler_of_the_users_own(
     hub: LocalHub, tmp_path: Path, when: str
 ) -> None:
@@ -267,11 +307,12 @@ def test_sigterm_is_left_to_a_handler_of_the_users_own(
     script = run_script(hub, tmp_path, "warm", body, handler if when == "before" else "")
     has_said(script, "running")
     script.terminate()
-    assert script.communicate(timeout=30) == ("mine\nfinished\n", "")
+    assert script.communicate(timeout=120) == ("mine\nfinished\n", "")
     assert script.returncode == 0
     assert hub.running == 0
 
 
+@WARM_FIRST
 def test_a_script_that_dies_of_an_exception_leaves_nothing(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -285,7 +326,7 @@ def test_a_script_that_dies_of_an_exception_leaves_nothing(
         raise LookupError("of the script")
         """,
     )
-    out, err = script.communicate(timeout=30)
+    out, err = script.communicate(timeout=120)
     assert out == "got 32\n"
     assert err.count("Traceback") == 1
     assert err.endswith("LookupError: of the script\n")
@@ -293,6 +334,7 @@ def test_a_script_that_dies_of_an_exception_leaves_nothing(
     assert hub.running == 0
 
 
+@WARM_FIRST
 def test_a_daemon_thread_that_still_submits_does_not_hold_the_end(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -314,7 +356,7 @@ def test_a_daemon_thread_that_still_submits_does_not_hold_the_end(
         begun.wait()
         """,
     )
-    out, err = script.communicate(timeout=30)
+    out, err = script.communicate(timeout=120)
     assert err == ""
     assert out in {"", "cannot schedule new futures after interpreter shutdown\n"}
     assert script.returncode == 0
@@ -336,13 +378,12 @@ def test_the_worker_of_a_killed_client_leaves_within_its_idle_timeout(
     )
     has_said(script, "running")
     script.kill()
-    killed = time.monotonic()
     script.communicate()
-    until(lambda: hub.running == 0)
-    assert time.monotonic() - killed < 5  # idle_timeout is 1
+    until(lambda: hub.running == 0)  # idle_timeout is a second; the default is five minutes
     assert hub.jobs()[-1].stage == "COMPLETED"
 
 
+@WARM_FIRST
 def test_the_worker_of_a_killed_client_finishes_its_call_first(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -369,6 +410,7 @@ def test_the_worker_of_a_killed_client_finishes_its_call_first(
     assert (tmp_path / "finished").exists()
 
 
+@WARM_FIRST
 def test_a_forked_child_ends_by_itself_and_may_have_an_executor_of_its_own(
     hub: LocalHub, tmp_path: Path, mode: str
 ) -> None:
@@ -389,7 +431,7 @@ def test_a_forked_child_ends_by_itself_and_may_have_an_executor_of_its_own(
         print(executor.submit(pow, 2, 5).result(), flush=True)
         """,
     )
-    assert script.communicate(timeout=60) == ("27\n32\n", "")
+    assert script.communicate(timeout=120) == ("27\n32\n", "")
     assert script.returncode == 0
     assert hub.running == 0
 
@@ -407,6 +449,75 @@ def test_a_fork_leaves_the_parents_jobs_alone(make: Callable[..., HubExecutor]) 
         assert os.waitpid(pid, 0)[1] == 0
         assert executor.submit(pow, 3, 3).result(30) == 27
         assert executor.stats().jobs_started == 1
+
+
+def test_a_fork_while_another_thread_submits_does_not_hang_the_child(
+    make: Callable[..., HubExecutor],
+) -> None:
+    """Who forks takes the locks along as they are at that moment, and nobody gives them back."""
+    with make(1) as executor:
+        assert executor.submit(pow, 2, 3).result(30) == 8
+        with executor._lock:  # as `submit` holds it, in whatever thread
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(120)
+                try:
+                    executor.shutdown()
+                    executor.terminate_workers()
+                    with executor:
+                        executor.submit(pow, 2, 3)
+                except RuntimeError as error:
+                    os._exit(0 if "that was forked" in str(error) else 1)
+                os._exit(2)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert executor.submit(pow, 3, 3).result(30) == 27
+
+
+IN_ANOTHER_THREAD = """
+import contextlib, threading, time
+from hfexecutor import HubExecutor
+options = dict(endpoint={endpoint!r}, token={token!r}, idle_timeout=1)
+made = []
+def work():
+    made.append(HubExecutor(2, **options))
+    made.append(made[0].submit(time.sleep, 60))
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+while not made[1].running():
+    time.sleep(0.01)
+{then}
+print("running", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "made[0].submit(pow, 2, 3)",
+        "HubExecutor(1, **options)",
+        pytest.param("made[0].__enter__()", marks=pytest.mark.slow),
+        pytest.param("made[0].shutdown(wait=False)", marks=pytest.mark.slow),
+        "with contextlib.suppress(TimeoutError): made[1].result(0)",
+        pytest.param(
+            "with contextlib.suppress(TimeoutError): made[1].exception(0)", marks=pytest.mark.slow
+        ),
+    ],
+    ids=["submit", "another", "block", "shutdown", "result", "exception"],
+)
+def test_sigterm_stops_the_jobs_of_an_executor_that_was_made_in_another_thread(
+    hub: LocalHub, tmp_path: Path, then: str
+) -> None:
+    """Only the main thread can take the signal over: it does so when it comes by."""
+    path = tmp_path / "script.py"
+    path.write_text(IN_ANOTHER_THREAD.format(endpoint=hub.endpoint, token=hub.token, then=then))
+    script = start(path)
+    has_said(script, "running")
+    script.terminate()
+    script.communicate(timeout=120)
+    assert script.returncode == -signal.SIGTERM
+    assert hub.running == 0
 
 
 def test_a_job_that_the_hub_starts_again_is_replaced_at_once(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_killing_a_call_that_has_not_begun_keeps_it_from_running(
         until(futures[0].running)
         assert futures[1].kill()
         wait(futures, 30)
-    assert isinstance(futures[1].exception(), hfexecutor.CallStoppedError) or futures[1].cancelled()
+    assert futures[1].cancelled()
     assert path.read_text().split() == ["0", "1", "3"]
 
 

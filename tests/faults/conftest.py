@@ -76,13 +76,20 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         call: Callable[..., Any] = work,
         timings: Timings | None = None,
         log_window: int | None = None,
+        expose_urls: str = "launch",
         seed: int = 0,
         max_workers: int = 2,
         give_up_after: float = 20.0,
         **options: Any,
     ) -> Run:
         path = tmp_path / "executed"
-        with LocalHub(timings=timings, faults=faults, seed=seed, log_window=log_window) as hub:
+        with LocalHub(
+            timings=timings,
+            faults=faults,
+            seed=seed,
+            log_window=log_window,
+            expose_urls=expose_urls,
+        ) as hub:
             begun = time.monotonic()
             with HubExecutor(
                 max_workers,
@@ -91,7 +98,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
                 namespace=hub.namespace,
                 reuse_workers=warm,
                 give_up_after=give_up_after,
-                **options,
+                **{"slots_per_job": 1} | options,  # more than one job
             ) as executor:
                 futures = [executor.submit(call, str(path), n, seconds) for n in range(calls)]
                 wait(futures, DEADLINE)
@@ -119,7 +126,7 @@ def no_threads_left() -> Iterator[None]:
 
     yield
     assert not left("hfexecutor-pool")
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + 60.0
     while left("hfexecutor-launch") and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not left("hfexecutor-launch")

@@ -1,6 +1,7 @@
 """A thousand calls while everything goes wrong at a few per cent, as benchmarks/soak.py has it.
 
-Each run draws its own seed and shows it, passed or failed; HFEXECUTOR_SOAK_SEED repeats it.
+Each run draws its own seed and shows it, passed or failed; HFEXECUTOR_SOAK_SEED draws the same
+faults again, which need not meet the same moments.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
 LIMIT = 150.0  # seconds, of which some ten are needed
 
 
+@pytest.mark.slow  # a thousand calls, and a job lost now and then
 def test_nothing_is_lost_wrong_doubled_or_left_behind_whatever_goes_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

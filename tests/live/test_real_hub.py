@@ -248,3 +248,63 @@ def test_record_how_quick_a_door_is(raw, live_token, record):
             seconds.append(time.monotonic() - started)
     raw.http.post(f"{raw.jobs}/{job}/cancel").raise_for_status()
     record("door", opened_after=opened, median=statistics.median(seconds), worst=max(seconds))
+
+
+# Says which headers came, and no value of any.
+LISTENER = """
+import http.server
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print("HEADERS", *sorted(name.lower() for name in self.headers), flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+http.server.HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+
+def test_record_whether_a_job_sees_who_knocks(raw, live_token, record):
+    """Until it is known, `docs/guarantees.md` tells to assume that it does."""
+    fields = {"expose": {"ports": [8000]}}
+    job = raw.run(["python", "-c", LISTENER], **fields).raise_for_status().json()["id"]
+    url = raw.wait(job, {"RUNNING"})["status"]["exposeUrls"][0]
+    with httpx.Client(headers={"authorization": f"Bearer {live_token}"}, timeout=30) as client:
+        first = time.monotonic()
+        while client.get(url).status_code != httpx.codes.OK:
+            assert time.monotonic() - first < 120
+            time.sleep(0.5)
+    names = next(line.split()[1:] for _, line in raw.log(job) if line.startswith("HEADERS "))
+    raw.http.post(f"{raw.jobs}/{job}/cancel").raise_for_status()
+    exact = url.startswith(f"https://{job}--8000.")
+    record("headers", authorization="authorization" in names, names=names, exact_address=exact)
+
+
+def test_record_when_the_address_of_a_port_is_told(raw, record):
+    command = ["python", "-c", "import time; time.sleep(60)"]
+    launched = raw.run(command, expose={"ports": [8000]}).raise_for_status().json()
+    running = raw.wait(launched["id"], {"RUNNING"})
+    raw.http.post(f"{raw.jobs}/{launched['id']}/cancel").raise_for_status()
+    record(
+        "address",
+        with_the_launch=bool(launched["status"].get("exposeUrls")),
+        when_running=bool(running["status"].get("exposeUrls")),
+        domain=running["status"]["exposeUrls"][0].partition(".")[2],
+    )
+
+
+def test_record_what_lists_say_of_who_started_a_job(raw, record):
+    """Whether a job that is found by its label can be shown to be ours without asking for it."""
+    launched = raw.run(["python", "-c", "pass"], labels={"hfexecutor-live": "claims"})
+    job = launched.raise_for_status().json()
+    found = raw.http.get(raw.jobs, params={"label": "hfexecutor-live=claims"}).json()
+    (listed,) = [one for one in found if one["id"] == job["id"]]
+    me = raw.http.get("/api/whoami-v2").raise_for_status().json()["id"]
+    keys = ("initiator", "createdBy", "owner", "dockerImage", "command", "flavor")
+    record(
+        "claims",
+        launched=[key for key in keys if key in job],
+        listed=[key for key in keys if key in listed],
+        initiator_is_us=job.get("initiator", {}).get("id") == me,
+    )

@@ -12,15 +12,17 @@ from pathlib import Path
 import httpx
 import jsonschema
 import pytest
-
-os.environ.setdefault("HF_HUB_DISABLE_EXPERIMENTAL_WARNING", "1")
-
 from huggingface_hub import HfApi
 
 from hfexecutor.local import LocalHub
 
 _REPLIES = json.loads((Path(__file__).parent / "jobs-replies.json").read_text())
 PYTHON = ["python", "-I", "-S", "-c"]
+
+
+def pytest_itemcollected(item):
+    # Not by the variable, which has to be set before huggingface_hub is imported by anybody.
+    item.add_marker(pytest.mark.filterwarnings("ignore:.*is experimental:UserWarning"))
 
 
 class Raw:
@@ -31,7 +33,7 @@ class Raw:
         self.http = httpx.Client(
             base_url=hub.endpoint,
             headers={"Authorization": f"Bearer {hub.token}"},
-            timeout=20,
+            timeout=60,
             trust_env=False,
             verify=False,  # no TLS here, and loading certificates takes 30 ms
         )
@@ -51,7 +53,7 @@ class Raw:
         _validator(method, template).validate(reply)
 
     def run(self, *command, expect=200, **spec):
-        body = {"flavor": "cpu-basic", "dockerImage": "any", "command": list(command), **spec}
+        body = {"flavor": "cpu-basic", "dockerImage": "python:3", "command": list(command), **spec}
         reply = self("POST", self.jobs, "/api/jobs/{namespace}", json=body)
         assert reply.status_code == expect, reply.text
         return reply.json().get("id")
@@ -68,7 +70,7 @@ class Raw:
 
     def wait(self, job_id, *stages):
         wanted = stages or ("COMPLETED", "CANCELED", "ERROR", "DELETED")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             job = self.inspect(job_id)
             if job["status"]["stage"] in wanted:
@@ -120,11 +122,17 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_hf_xet(tmp_path_factory):
+    """Keep what `hf_xet` remembers of each bucket out of the home of whoever runs the tests."""
+    os.environ["HF_XET_CACHE"] = str(tmp_path_factory.mktemp("xet"))
 
 
 @pytest.fixture(name="alive", scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 import time
@@ -11,7 +13,7 @@ import time
 import httpx
 import pytest
 
-from hfexecutor.local import Timings
+from hfexecutor.local import LocalHub, Timings
 
 SERVER = """
 import sys, http.server, os
@@ -130,8 +132,22 @@ def test_each_request_on_a_connection_needs_the_token(raw, hub):
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 40_000, b"431"),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nConnection: close\r\nConnection: close\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n", b"505"),
+        (b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", b"505"),
+        *(
+            (b"POST / HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n\r\n", status)
+            for headers, status in (
+                (b"Content-Length: 1\r\nTransfer-Encoding: chunked", b"400"),
+                (b"Content-Length: -1", b"400"),
+                (b"Transfer-Encoding: gzip, chunked", b"501"),
+                (b"Authorization: Bearer a\r\nAuthorization: Bearer b", b"400"),
+                (b"Connection: close\r\nConnection: upgrade", b"401"),
+                (b"No colon", b"400"),
+                (b"Space : x", b"400"),
+                (b"A: b\0c", b"400"),
+            )
+        ),
     ],
 )
 def test_bad_heads(raw, request_, status):
@@ -141,6 +157,171 @@ def test_bad_heads(raw, request_, status):
     ):
         connection.sendall(request_)
         assert connection.recv(4096).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("told", ["launch", "running"])
+def test_when_addresses_are_told(make, told):
+    hub, raw = make(expose_urls=told, timings=Timings(start=60))
+    spec = {"flavor": "cpu-basic", "dockerImage": "python:3", "command": ["true"]}
+    spec["expose"] = {"ports": [free_port(), free_port()]}
+    template = "/api/jobs/{namespace}"
+    launched = raw("POST", raw.jobs, template, json=spec).json()
+    (listed,) = raw("GET", raw.jobs, template).json()
+    shown = raw.inspect(launched["id"])
+    for reply in (launched, listed, shown):
+        assert reply["status"]["stage"] == "SCHEDULING"
+        assert len(reply["status"].get("exposeUrls", ())) == (2 if told == "launch" else 0)
+    for url in launched["status"].get("exposeUrls", ()):
+        headers = {"Authorization": f"Bearer {hub.token}"}
+        reply = httpx.post(url, content=b"x", headers=headers, trust_env=False, verify=False)
+        assert reply.status_code == 502
+        assert reply.text == "The job does not run yet"
+    again = raw("POST", f"{raw.jobs}/{launched['id']}/duplicate", f"{template}/{{jobId}}/duplicate")
+    assert ("exposeUrls" in again.json()["status"]) == (told == "launch")
+    for job in (launched, again.json()):
+        raw.cancel(job["id"])
+
+
+def test_addresses_are_told_at_one_of_two_moments():
+    with pytest.raises(ValueError, match="choose from launch, running"):
+        LocalHub(expose_urls="never")
+
+
+CHUNKED = (
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 10_000])
+def test_a_chunked_body_ends_where_it_ends(make, size):
+    """And what follows is the next request, which needs the token for itself."""
+    hub, raw = make(runner=Answering(bytes.upper))
+    job = raw.run("work", expose={"ports": [1]})
+    (url,) = raw.wait(job, "RUNNING")["status"]["exposeUrls"]
+    data = CHUNKED % hub.token.encode() + post(hub.token) + post(None)
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        for at in range(0, len(data), size):
+            connection.sendall(data[at : at + size])
+        seen = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"HELLO0123456789ABCDEF" in seen
+    assert [part[1:4] for part in seen.split(b"HTTP/1.1")[1:]] == [b"200", b"200", b"401"]
+
+
+def test_a_job_gets_a_chunked_body_in_chunks(raw, hub):
+    code = """if True:
+        import socket, sys
+        with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+            print("ready", flush=True)
+            connection, _ = server.accept()
+            seen = b""
+            while not seen.endswith(b"0\\r\\n\\r\\n"):
+                seen += connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+            print(seen)
+    """
+    port = free_port()
+    job = raw.run("python", "-c", code, str(port), expose={"ports": [port]})
+    lines = raw.lines(job)
+    assert next(lines) == "ready"
+    (url,) = raw.inspect(job)["status"]["exposeUrls"]
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.sendall(CHUNKED % hub.token.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 204")
+    seen = next(lines)
+    assert "5\\r\\nhello\\r\\n10\\r\\n0123456789abcdef\\r\\n0\\r\\n\\r\\n" in seen
+    assert hub.token not in seen
+    raw.wait(job)
+
+
+def test_another_protocol_after_a_request(raw, hub):
+    code = """if True:
+        import socket, sys
+        with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+            print("ready", flush=True)
+            connection, _ = server.accept()
+            seen = b""
+            while not seen.endswith(b"\\r\\n\\r\\n"):
+                seen += connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\n\\r\\n")
+            while data := connection.recv(65536):
+                connection.sendall(data.upper())
+    """
+    port = free_port()
+    job = raw.run("python", "-c", code, str(port), expose={"ports": [port]})
+    assert next(raw.lines(job)) == "ready"
+    (url,) = raw.inspect(job)["status"]["exposeUrls"]
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.sendall(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
+            b"Connection: Upgrade\r\nUpgrade: mine\r\n\r\n" % hub.token.encode()
+        )
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101")
+        connection.sendall(b"\0 no request \xff")
+        assert connection.recv(65536) == b"\0 NO REQUEST \xff"
+    raw.wait(job)
+
+
+class Answering:
+    """Runs jobs that are nothing but an answer at port 1."""
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    async def start(self, launch, write):
+        return Answers(self._answer)
+
+    async def close(self):
+        pass
+
+
+class Answers:
+    pids = ()
+
+    def __init__(self, answer):
+        self.doors = {1: answer}
+        self._over = asyncio.get_running_loop().create_future()
+
+    async def wait(self):
+        return await self._over
+
+    def kill(self):
+        if not self._over.done():
+            self._over.set_result(-9)
+
+
+def test_an_answer_that_fails_is_heard_of(make, caplog):
+    def fail(body):
+        raise LookupError("nobody foresaw this")
+
+    hub, raw = make(runner=Answering(fail))
+    job = raw.run("work", expose={"ports": [1]})
+    (url,) = raw.wait(job, "RUNNING")["status"]["exposeUrls"]
+    headers = {"Authorization": f"Bearer {hub.token}"}
+    reply = httpx.post(url, content=b"x", headers=headers, trust_env=False, verify=False)
+    assert reply.status_code == 500
+    assert "nobody foresaw this" in reply.text
+    assert "Traceback" in caplog.text
+    assert "nobody foresaw this" in caplog.text
+
+
+def test_no_bytes_confuse_a_port(raw, auth, caplog):
+    dice = random.Random(5)
+    whole = post("x") * 2 + CHUNKED % b"x"
+    with served(raw) as (_, door):
+        for _ in range(200):
+            data = bytearray(
+                dice.randbytes(dice.randrange(1, 80)) if dice.random() < 0.3 else whole
+            )
+            for _ in range(dice.randrange(5)):
+                data[dice.randrange(len(data))] = dice.randrange(256)
+            with socket.create_connection((door.base_url.host, door.base_url.port)) as connection:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):  # it hangs up with our bytes unread
+                    connection.recv(65536)
+        assert door.post("/echo", content=b"y", headers=auth).text == "y"
+    assert caplog.text == ""
 
 
 def test_nobody_listens(raw, auth):

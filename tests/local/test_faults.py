@@ -13,14 +13,14 @@ import pytest
 
 from hfexecutor.local import LocalHub, Timings
 from hfexecutor.local import faults as f
-from hfexecutor.local.plan import Plan
+from hfexecutor.local.injection.injector import Injector
 
 POST = "POST /api/jobs/{namespace}"
 INSPECT = "GET /api/jobs/{namespace}/{jobId}"
 DUPLICATE = "POST /api/jobs/{namespace}/{jobId}/duplicate"
 LIST = "GET /api/jobs/{namespace}"
 LOGS = "GET /api/jobs/{namespace}/{jobId}/logs"
-SPEC = {"flavor": "cpu-basic", "dockerImage": "any", "command": ["true"]}
+SPEC = {"flavor": "cpu-basic", "dockerImage": "python:3", "command": ["true"]}
 WHO = "/api/whoami-v2"
 
 
@@ -28,9 +28,9 @@ WHO = "/api/whoami-v2"
 
 
 def strikes(fault, opportunities, seed=0):
-    plan = Plan(seed)
-    plan.add([fault])
-    return [bool(plan.strike(type(fault), number, labels)) for number, labels in opportunities]
+    injector = Injector(seed)
+    injector.add([fault])
+    return [bool(injector.strike(type(fault), number, labels)) for number, labels in opportunities]
 
 
 def test_conditions():
@@ -199,7 +199,7 @@ def test_lists_that_lag(make):
 
 
 def test_lists_that_lag_are_filtered_by_what_they_show(make):
-    hub, raw = make(faults=[f.StaleList(30.0)])
+    hub, raw = make(faults=[f.StaleList(30.0)], expose_urls="running")
     job = raw.run("sleep", "60", expose={"ports": [8000]})
     raw.wait(job, "RUNNING")
     raw.cancel(job)
@@ -498,9 +498,11 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("how", "got"), [("hang", 0), ("refuse", 0), ("drop", 0), ("deliver", 1)])
+@pytest.mark.parametrize(
+    ("how", "got"), [("hang", 0), ("refuse", 0), ("drop", 0), ("deliver", 1), ("cut", 1)]
+)
 def test_doors(make, how, got):
-    hub, raw = make(faults=[f.DoorFault(how, nth=1)])
+    hub, raw = make(faults=[f.DoorFault(how, sent=40, nth=1)])
     job = raw.run("python", "-c", ECHO)
     lines = raw.lines(job)
     port = int(next(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,18 +11,21 @@ import sys
 import httpx
 import pytest
 
-import hfexecutor
-from hfexecutor import cli
 
-
+@contextlib.contextmanager
 def start(*words):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "hfexecutor.cli", "hub", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()  # what fails on the way must not wait for a hub that nobody ends
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -39,7 +43,7 @@ def test_a_hub_in_the_foreground(number, alive, until):
             name = client.get("/api/whoami-v2").json()["name"]
             spec = {
                 "flavor": "cpu-basic",
-                "dockerImage": "x",
+                "dockerImage": "python:3",
                 "command": ["sh", "-c", "echo $$; cat"],
             }
             spec["command"][2] = "echo $$; sleep 60"
@@ -68,16 +72,26 @@ def test_a_port_that_is_taken():
         assert first.returncode == 0
 
 
-def test_version(capsys):
-    assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"hfexecutor {hfexecutor.__version__}\n"
-
-
-def test_help(capsys):
-    assert cli.main([]) == 2
-    assert "hub" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        cli.main(["hub", "--profile", "other"])
+@pytest.mark.parametrize("told", ["launch", "running"])
+def test_when_addresses_of_ports_are_told(told):
+    with start("--profile", "hub", "--expose-urls", told) as process:
+        endpoint = process.stdout.readline().removeprefix("export HF_ENDPOINT=").strip()
+        token = process.stdout.readline().removeprefix("export HF_TOKEN=").strip()
+        reply = httpx.post(
+            f"{endpoint}/api/jobs/local-user",
+            headers={"Authorization": f"Bearer {token}"},
+            json={
+                "flavor": "cpu-basic",
+                "dockerImage": "python:3",
+                "command": ["true"],
+                "expose": {"ports": [8000]},
+            },
+            trust_env=False,
+            verify=False,
+        )
+        assert ("exposeUrls" in reply.json()["status"]) == (told == "launch")
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
-from hfexecutor.local import Timings
+from hfexecutor.local import LocalHub, Timings
 from hfexecutor.local.logs import PIECE_BYTES, Log
 
 STAMP = "2026-05-12T14:58:23.645Z"
@@ -21,8 +23,17 @@ def texts(log, position=0):
 
 
 @pytest.fixture
-def log():
-    return Log(lambda: STAMP)
+def log(tmp_path):
+    return Log(lambda: STAMP, tmp_path / "log")
+
+
+def everything(log, position=0):
+    """Read a log to its end as a follower does, batch by batch."""
+    lines = []
+    while position < log.total:
+        lines += texts(log, position)
+        position = log.after(position)[1]
+    return lines
 
 
 def test_the_form_of_an_event(log):
@@ -77,14 +88,68 @@ def test_an_endless_line_comes_in_pieces_while_it_is_written(log):
     assert sum(map(len, texts(log))) == 40_000
 
 
-def test_a_window(log):
-    log = Log(lambda: STAMP, window=3)
+def test_a_window(tmp_path):
+    log = Log(lambda: STAMP, tmp_path / "log", window=3)
     log.feed(b"".join(b"%d\n" % n for n in range(10)))
     assert texts(log) == ["7", "8", "9"]
     assert (log.start, log.total) == (7, 10)
     assert texts(log, 9) == ["9"]
     assert log.after(10) == ([], 10)
     assert log.after(8)[1] == 10
+
+
+def test_a_long_log_is_on_disk_and_read_from_there(log, tmp_path):
+    lines = [f"{n}:{'x' * (n % 500)}" for n in range(20_000)]
+    for at in range(0, len(lines), 7):
+        log.feed("".join(f"{line}\n" for line in lines[at : at + 7]).encode())
+    assert log.total == len(lines)
+    assert everything(log) == lines
+    for position in (0, 1, 63, 64, 65, 10_000, 19_999):
+        assert everything(log, position) == lines[position:]
+    in_files = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert in_files > 3 << 20
+    batch, position = log.after(0)
+    assert sum(map(len, batch)) < 2 << 20  # however much there is, a reader gets it bit by bit
+    assert position == len(batch)
+
+
+def test_a_log_costs_no_memory(tmp_path):
+    tracemalloc.start()
+    log = Log(lambda: STAMP, tmp_path / "log")
+    chunk = b"".join(b"%d %s\n" % (n, b"x" * 90) for n in range(1000))
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(60):
+        log.feed(chunk)
+    log.end()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert log.total == 60_000
+    assert after - before < 256 * 1024
+
+
+@pytest.mark.parametrize("window", [None, 100])
+def test_the_oldest_of_a_log_goes_when_there_is_too_much(tmp_path, window):
+    log = Log(lambda: STAMP, tmp_path / "log", window, limit=1 << 20)
+    for n in range(50_000):
+        log.feed(b"%d %s\n" % (n, b"x" * 100))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2 << 20
+    kept = everything(log)
+    assert [int(line.split()[0]) for line in kept] == list(range(log.start, 50_000))
+    assert len(kept) == window if window else 3000 < len(kept) < 10_000
+    assert json.loads(log.first[0][6:])["data"].startswith("0 ")
+
+
+def test_a_disk_that_is_full_costs_lines_and_no_more(tmp_path, caplog):
+    log = Log(lambda: STAMP, tmp_path / "no" / "such" / "folder")
+    log.feed(b"lost\n" * 10_000)
+    assert everything(log) == []  # the folder has gone, as when the hub is closed: nobody reads it
+    assert caplog.text == ""
+    (tmp_path / "file").touch()
+    log = Log(lambda: STAMP, tmp_path / "file" / "log")
+    log.feed(b"lost\n" * 10_000)
+    assert "has lost lines" in caplog.text
+    log.feed(b"kept\n")
+    assert texts(log, log.start) == ["kept"]
 
 
 def test_listeners_hear_of_each_change(log):
@@ -162,6 +227,20 @@ def test_a_window_over_http(make):
     job = raw.run("seq", "100")
     raw.wait(job)
     assert raw.log(job) == ["96", "97", "98", "99", "100"]
+
+
+def test_logs_are_in_a_folder_that_goes_with_the_hub(make):
+    hub, raw = make()
+    job = raw.run("sh", "-c", "seq 20000; echo $TMPDIR")
+    *numbers, tmp = raw.log(job)
+    assert numbers == [str(n) for n in range(1, 20_001)]
+    folder = Path(tmp).parents[1]
+    assert any(path.name.startswith(job) for path in (folder / "logs").iterdir())
+    raw.wait(job)
+    hub.close()
+    assert not folder.exists()
+    with pytest.raises(ValueError, match="log_limit"):
+        LocalHub(log_limit=0)
 
 
 def test_comments_in_silences(make):

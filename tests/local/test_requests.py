@@ -8,11 +8,12 @@ import socket
 import pytest
 
 from hfexecutor.local import Timings, schema
+from hfexecutor.local.errors import ApiError
 from hfexecutor.local.faults import Refuse
 
 NS = "/api/jobs/{namespace}"
 JOB = "/api/jobs/{namespace}/{jobId}"
-SPEC = {"flavor": "cpu-basic", "dockerImage": "any", "command": ["true"]}
+SPEC = {"flavor": "cpu-basic", "dockerImage": "python:3", "command": ["true"]}
 
 
 def test_every_reply_has_the_published_form(raw):
@@ -65,6 +66,32 @@ def test_every_reply_has_the_published_form(raw):
     assert usage["usage"]["usedMicroUsd"] >= 167 * 2
 
 
+def test_what_only_the_hub_asserts(raw):
+    """A label is a claim: a client that adopts a job by one checks these."""
+    spec = {
+        **SPEC,
+        "command": ["sh", "-c", "true", "--"],
+        "arguments": ["a b"],
+        "labels": {"owner": "somebody", "initiator": "me"},
+        "initiator": {"type": "user", "id": "0" * 24, "name": "forged", "avatarUrl": ""},
+        "owner": {"name": "forged"},
+    }
+    who = raw("GET", "/api/whoami-v2").json()
+    launched = raw("POST", raw.jobs, NS, json=spec).json()
+    raw.wait(launched["id"])
+    (listed,) = [job for job in raw("GET", raw.jobs, NS).json() if job["id"] == launched["id"]]
+    for job in (launched, listed, raw.inspect(launched["id"])):
+        for asserted in (job["initiator"], job["owner"]):
+            assert asserted["type"] == "user"
+            assert (asserted["id"], asserted["name"]) == (who["id"], who["name"])
+        assert job["createdBy"] == {"id": who["id"], "name": who["name"]}
+        for key in ("dockerImage", "flavor", "command", "arguments", "labels"):
+            assert job[key] == spec[key]
+    spaced = raw("POST", raw.jobs, NS, json={"flavor": "t4-small", "spaceId": "a/b"}).json()
+    assert (spaced["spaceId"], spaced["flavor"]) == ("a/b", "t4-small")
+    raw.wait(spaced["id"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -99,6 +126,10 @@ def test_every_reply_has_the_published_form(raw):
         ({"volumes": [{"type": "bucket", "source": "s", "mountPath": "d"}]}, "mountPath"),
         ({"spaceId": "both"}, "spaceId"),
         ({"dockerImage": 3}, "dockerImage"),
+        ({"dockerImage": None}, "dockerImage"),
+        ({"arch": "z80"}, "arch"),
+        ({"ssh": {"enabled": 1}}, "ssh.enabled"),
+        ({"volumes": [{"type": "bucket", "source": "s"}]}, "volumes[0].mountPath"),
         ({"resourceGroupId": "short"}, "resourceGroupId"),
     ],
 )
@@ -139,9 +170,19 @@ def test_variables_have_a_limit(raw):
     assert reply.status_code == 400
     assert "environment and secrets" in reply.json()["error"]
     for accents, fine in ((274_286, True), (274_287, False)):  # two bytes each
-        body = {"environment": {"AB": "x" * 500_000}, "secrets": {"S": "é" * accents}}
-        assert (schema.variables_problem(body) is None) == fine
-    assert schema.variables_problem({}) is None
+        spec = {**SPEC, "environment": {"AB": "x" * 500_000}, "secrets": {"S": "é" * accents}}
+        if fine:
+            schema.read(schema.Spec, json.dumps(spec).encode())
+            continue
+        with pytest.raises(ApiError, match="1048577 bytes together"):
+            schema.read(schema.Spec, json.dumps(spec).encode())
+
+
+def test_many_jobs_with_one_program_have_it_once():
+    body = json.dumps({**SPEC, "secrets": {"PROGRAM": "x" * 100_000, "NUMBER": "1"}}).encode()
+    first, second = (schema.read(schema.Spec, body) for _ in range(2))
+    assert first.secrets["PROGRAM"] is second.secrets["PROGRAM"]
+    assert "xxx" not in repr(first)
 
 
 def test_errors_do_not_repeat_secrets(raw):

@@ -95,7 +95,7 @@ def test_thousands_of_jobs_in_one_hub():
 
 def launch(*command, **options):
     fields = {"environment": {}, "secrets": {}, "labels": {}, "flavor": "cpu-basic"}
-    return Launch("j1", 1, "any", command, (), **(fields | options))
+    return Launch("j1", 1, "python:3", command, (), **(fields | options))
 
 
 def test_what_no_process_can_have_is_said_in_the_log():
@@ -116,13 +116,13 @@ def test_a_start_that_is_cancelled_leaves_nothing():
     async def main():
         runner = ProcessRunner()
         runner.prepare()
-        warden = runner._warden.pid
-        os.kill(warden, signal.SIGSTOP)  # so that the start is under way until we let it go on
+        reaper = runner._reaper.pid
+        os.kill(reaper, signal.SIGSTOP)  # so that the start is under way until we let it go on
         starting = asyncio.ensure_future(runner.start(launch("sleep", "60"), print))
         await asyncio.sleep(0)
         (run,) = runner._running
         starting.cancel()
-        os.kill(warden, signal.SIGCONT)
+        os.kill(reaper, signal.SIGCONT)
         await asyncio.wait({starting})
         assert starting.cancelled()
         assert run.gone.is_set()

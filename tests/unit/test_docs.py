@@ -1,9 +1,10 @@
-"""What is written must be true: README's blocks and every example run, links lead somewhere."""
+"""What is written must be true: tables, names, links. tests/executor/test_examples.py runs code."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import inspect
-import os
 import re
 import shlex
 import subprocess
@@ -13,49 +14,17 @@ from pathlib import Path
 import pytest
 
 import hfexecutor
+from hfexecutor.options import Options
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-DRY_RUN = {"HFEXECUTOR_ENDPOINT": "local"}
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-
-def run(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        env={**os.environ, **environment},
-        cwd=script.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_a_python_block_of_the_readme_runs(number, tmp_path):
-    script = tmp_path / "block.py"
-    script.write_text(blocks("python")[number])
-
-    done = run(script, **DRY_RUN)
-
-    assert done.stdout
-    assert done.stderr == ""
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_runs(path):
-    done = run(path, **DRY_RUN)
-
-    assert done.stdout
-    assert "UNEXPECTED" not in done.stdout
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -83,6 +52,20 @@ def test_the_table_of_options_is_complete():
     rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert [name for name in named if name not in options] == []
+
+
+def test_signature_and_fields_of_the_options_agree():
+    """The signature is written out for editors and help(); what it says must be what is checked."""
+    parameters = inspect.signature(hfexecutor.HubExecutor).parameters
+    where = {"endpoint", "namespace", "token", "door_token"}  # whom to talk to, and as whom
+    said = {name: one.default for name, one in parameters.items() if name not in where}
+
+    assert said == Options.defaults()
+    assert {parameters[name].default for name in where} == {None}
+    kinds = [one.kind for one in parameters.values()]
+    assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
+    documented = re.findall(r"^ +(\w+): [A-Z]", hfexecutor.HubExecutor.__doc__, re.MULTILINE)
+    assert [name for name in documented if name in parameters] == list(parameters)
 
 
 def test_the_defaults_of_the_options_are_true():
@@ -136,3 +119,66 @@ def test_the_design_names_every_module():
     folders = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
 
     assert [name for name in sorted(modules | folders) if name not in design] == []
+
+
+def test_the_site_has_every_page():
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    named = re.findall(r"^(?:\w+ <)?([a-z][a-z-]*)>?$", index, re.MULTILINE)
+
+    assert sorted(named) == sorted({path.stem for path in DOCS.glob("*.md")} - {"index"})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("sphinx", "myst_parser", "furo"))),
+    reason="the extra docs is not installed",
+)
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-d", "doctrees"]
+    done = subprocess.run(
+        [*command, str(DOCS), "site"],
+        cwd=tmp_path,  # and not where the package may be found as a folder
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "site" / "reference.html").read_text(encoding="utf-8")
+    assert 'id="hfexecutor.HubExecutor.submit"' in page
+
+
+def texts_of_the_package() -> list[str]:
+    """Return all texts that the code has, but for docstrings, with an ellipsis for what differs."""
+    texts: list[str] = []
+    for path in Path(hfexecutor.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, "value", "") for part in node.values]
+                texts.append("".join(part if isinstance(part, str) else "…" for part in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts += [node.value] * (id(node) not in docstrings)
+    return texts
+
+
+def test_messages_that_are_explained_are_the_codes():
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
+    texts = "\n\0".join(texts_of_the_package())
+    patterns = {said: "[^\0]+?".join(map(re.escape, said.split("…"))) for said in messages}
+
+    assert len(messages) > 30
+    assert [said for said, pattern in patterns.items() if not re.search(pattern, texts)] == []
+
+
+def test_every_error_has_an_advice():
+    failures = (DOCS / "failures.md").read_text(encoding="utf-8")
+    rows = " ".join(re.findall(r"^\| (`.+?) \|", failures, re.MULTILINE))
+    public = [getattr(hfexecutor, name) for name in hfexecutor.__all__]
+    errors = [one for one in public if inspect.isclass(one) and issubclass(one, Exception)]
+    raised = {error.__name__ for error in errors if not (set(error.__subclasses__()) & set(errors))}
+
+    assert {name for name in raised if f"`{name}`" not in rows} == set()

@@ -7,12 +7,7 @@ import sys
 
 import pytest
 
-from hfexecutor.environment import (
-    check_dependencies,
-    client_python,
-    default_image,
-    python_option,
-)
+from hfexecutor.environment import client_python, default_image, python_option
 
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -48,33 +43,3 @@ def test_another_python_is_refused_and_the_way_out_told(python):
 def test_what_is_no_version_is_refused(python):
     with pytest.raises(ValueError, match=f"python must be a version like '{OURS}', not"):
         python_option(python, None)
-
-
-@pytest.mark.parametrize(
-    ("given", "taken"),
-    [
-        (None, ()),
-        ([], ()),
-        (["numpy>=2", "torch @ https://a/b.whl"], ("numpy>=2", "torch @ https://a/b.whl")),
-        ((name for name in "ab"), ("a", "b")),
-    ],
-)
-def test_dependencies_are_requirements_in_their_order(given, taken):
-    assert check_dependencies(given) == taken
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "words"),
-    [
-        ("numpy", TypeError, "dependencies must be a list of requirements, like ['numpy']"),
-        (b"numpy", TypeError, "dependencies must be a list of requirements"),
-        ([1], TypeError, "dependencies must be strings, not int: 1"),
-        ([""], ValueError, "not a requirement: ''; write for example 'numpy>=2'"),
-        (["  "], ValueError, "not a requirement: '  '"),
-        (["-r requirements.txt"], ValueError, "not a requirement: '-r requirements.txt'"),
-        ([" --index-url x"], ValueError, "not a requirement: ' --index-url x'"),
-    ],
-)
-def test_the_usual_slips_are_told(given, error, words):
-    with pytest.raises(error, match=re.escape(words)):
-        check_dependencies(given)

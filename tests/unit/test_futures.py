@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import re
 import weakref
 from concurrent.futures import CancelledError, Future, wait
@@ -12,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hfexecutor import futures
-from hfexecutor.futures import LEFT_OUT, MOST_KEPT, HubFuture, Printed
-from hfexecutor.launching import PRINT_CAP
+from hfexecutor.futures import LEFT_OUT, MOST_KEPT, HubFuture, PoolFuture, Printed
 from hfexecutor.remote.outcomes import UNTERMINATED
-from hfexecutor.remote.prints import Output
+from hfexecutor.remote.output import Output
+from hfexecutor.runtime.launch_request import PRINT_CAP
 
 JOB = SimpleNamespace(id="123", url="https://hub/jobs/me/123")
 
@@ -30,6 +31,9 @@ class Pool:
     def kill(self, future):
         self.heard.append(("kill", future.call_id))
 
+    def awaited(self):
+        self.heard.append("awaited")
+
 
 @pytest.fixture
 def pool():
@@ -38,7 +42,7 @@ def pool():
 
 @pytest.fixture
 def future(pool):
-    future = HubFuture()
+    future = PoolFuture()
     future.bind(7, pool)
     return future
 
@@ -53,6 +57,13 @@ def test_it_is_a_future(future):
     future.set_result(5)
     assert wait([future], timeout=0).done == {future}
     assert future.result() == 5
+
+
+def test_its_help_lists_what_its_users_call_and_nothing_else():
+    added = {name for name in dir(HubFuture) if not name.startswith("_")} - set(dir(Future))
+
+    assert added == {"job_id", "job_url", "logs", "kill"}
+    assert "the pool" not in pydoc.render_doc(HubFuture)
 
 
 def test_it_knows_its_job_once_there_is_one(future):
@@ -71,7 +82,7 @@ def test_its_repr_tells_state_and_job(future):
 
 
 def test_a_pending_future_is_as_small_as_the_stdlibs():
-    assert vars(HubFuture()).keys() == vars(Future()).keys()
+    assert vars(PoolFuture()).keys() == vars(Future()).keys()
 
 
 class NothingWrong(Exception):
@@ -81,7 +92,7 @@ class NothingWrong(Exception):
 
 @pytest.mark.parametrize("kind", [KeyError, NothingWrong])
 def test_what_the_call_raised_is_raised_and_nothing_is_kept(kind):
-    future = HubFuture()
+    future = PoolFuture()
     future.set_exception(kind("a"))
     gone = weakref.ref(future)
     with pytest.raises(kind):
@@ -92,7 +103,7 @@ def test_what_the_call_raised_is_raised_and_nothing_is_kept(kind):
 
 
 def test_a_call_may_return_none():
-    future = HubFuture()
+    future = PoolFuture()
     future.set_result(None)
 
     assert future.result(0) is None
@@ -100,7 +111,7 @@ def test_a_call_may_return_none():
 
 @pytest.mark.parametrize("cancel", [True, False])
 def test_a_result_that_is_not_there_is_waited_for_no_longer_than_told(cancel):
-    future = HubFuture()
+    future = PoolFuture()
     if cancel:
         future.cancel()
     with pytest.raises(CancelledError if cancel else TimeoutError):
@@ -303,3 +314,14 @@ def test_all_that_an_honest_job_shows_is_kept_also_after_another_attempt(old, ne
     assert len(printed._lines) == count
     assert LEFT_OUT not in printed.text()
     assert printed.text().replace("\n", "") == whole.replace("\n", "")
+
+
+def test_its_owner_hears_in_the_waiting_thread_that_it_is_awaited(future, pool):
+    for wait_for_it in (future.result, future.exception):
+        with pytest.raises(TimeoutError):
+            wait_for_it(0)
+    future.release()
+    with pytest.raises(TimeoutError):
+        future.result(0)
+
+    assert pool.heard == ["awaited", "awaited"]

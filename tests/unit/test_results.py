@@ -135,9 +135,21 @@ def test_a_failed_initializer_breaks_the_executor_and_says_why():
     error = raised(ValueError("no data"), status=outcomes.INITIALIZER)
 
     assert type(error) is errors.BrokenHubExecutor
-    assert str(error) == f"the initializer failed, so no call can run; {JOB}"
+    assert str(error) == f"the initializer raised ValueError: no data, so no call can run; {JOB}"
     assert str(error.__cause__) == "no data"
     assert isinstance(error.__cause__.__cause__, RemoteTraceback)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError(), "raised KeyError, so"),
+        (ValueError("two\n  lines"), "raised ValueError: two lines, so"),
+        (ValueError("x" * 9_999), f"raised ValueError: {'x' * 500}..., so"),
+    ],
+)
+def test_what_the_initializer_raised_is_told_in_one_line(error, words):
+    assert words in str(raised(error, status=outcomes.INITIALIZER))
 
 
 # --- what ended without the call having its say ---------------------------------------------
@@ -200,17 +212,50 @@ def test_who_returns_an_iterator_is_told_to_return_a_list(kind):
     assert error.__cause__ is None
 
 
-def test_a_call_that_cannot_be_loaded_there_says_what_to_do_about_modules():
-    details = {"type": "ModuleNotFoundError", "error": "No module named 'mine'", "traceback": "T"}
+def test_a_call_that_cannot_be_loaded_there_says_which_module_is_missing():
+    details = {
+        "type": "ModuleNotFoundError",
+        "error": "No module named 'mine.own'",
+        "traceback": "T",
+    }
     error = error_of(outcomes.BAD_CALL, details)
 
-    assert type(error) is errors.UnpicklableCallError
-    assert str(error) == (
-        "the call cannot be unpickled in the job (ModuleNotFoundError: No module named 'mine'). "
-        "Modules that are installed only here are not there: name packages in dependencies=[...], "
-        f"and for your own module call cloudpickle.register_pickle_by_value(module). {JOB}"
+    assert type(error) is errors.MissingModuleError
+    assert error.name == "mine.own"
+    assert str(error).startswith(
+        "the job has no module 'mine.own'. It is not installed here either"
     )
+    assert str(error).endswith(f"It ran in {JOB}")
     assert error.__cause__.text == "T"
+
+
+def test_a_call_that_raises_for_a_module_that_is_missing_says_what_to_do():
+    raised = outcomes.Raised(
+        "T", "ModuleNotFoundError", "no", pickle.dumps(ModuleNotFoundError("no", name="mine"))
+    )
+    outcome = outcomes.decode(outcomes.encode(outcomes.RAISED, 0.1, 0, raised.encode()))
+    error = unwrap(outcome, lambda: JOB)[1]
+
+    assert (type(error), error.name) == (errors.MissingModuleError, "mine")
+    assert error.__cause__.text == "T"
+
+
+@pytest.mark.parametrize("kind", ["ImportError", "AttributeError"])
+def test_a_call_that_cannot_be_loaded_may_have_met_another_version(kind):
+    error = error_of(outcomes.BAD_CALL, {"type": kind, "error": "no"})
+
+    assert "Has the job another version of that module than is installed here?" in str(error)
+
+
+def test_what_cannot_be_installed_ends_with_what_uv_says():
+    details = {"requirements": ["a==1", "b==2"], "error": "there is no a"}
+    error = error_of(outcomes.NOT_INSTALLED, details)
+
+    assert type(error) is errors.DependencyError
+    assert str(error) == (
+        f"the job cannot install what the call needs (a==1 b==2); {JOB}. The last lines of uv:\n"
+        "there is no a"
+    )
 
 
 def test_a_call_that_cannot_be_loaded_for_its_own_reasons_gives_them():

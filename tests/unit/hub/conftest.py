@@ -13,6 +13,7 @@ from hfexecutor.hub.client import HubClient
 
 ENDPOINT = "https://hub.test"
 TOKEN = "hf_" + "a1B2" * 8
+ADA = "5e9ecfc04957053f60648a3e"
 
 
 class FakeClock:
@@ -45,7 +46,11 @@ def raw_job() -> Callable[..., dict[str, Any]]:
             "type": "job",
             "id": job_id,
             "createdAt": "2026-05-12T14:58:23.645Z",
-            "createdBy": {"id": "5e9ecfc04957053f60648a3e", "name": "ada"},
+            "createdBy": {"id": ADA, "name": "ada"},
+            "initiator": {"id": ADA, "name": "ada", "type": "user"},
+            "dockerImage": "ghcr.io/astral-sh/uv:python3.11-bookworm",
+            "command": ["uv", "run", "python", "-S", "-c", "print(1)"],
+            "arguments": [],
             "environment": {"SECRET_SAUCE": "ketchup"},
             "flavor": "cpu-basic",
             "owner": {"id": "5e9ecfc04957053f60648a3e", "name": "org", "type": "org"},

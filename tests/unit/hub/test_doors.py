@@ -6,6 +6,7 @@ import ssl
 import httpx
 import pytest
 
+from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.doors import (
     DoorAmbiguousError,
     DoorError,
@@ -13,6 +14,7 @@ from hfexecutor.hub.doors import (
     Doors,
     DoorUnreachableError,
 )
+from hfexecutor.hub.hosts import Door
 from hfexecutor.hub.network import Network
 
 TOKEN = "hf_" + "a1B2" * 8
@@ -35,7 +37,8 @@ class Server:
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/door?x=1"
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.door = Door(self.url, "x", 8000)
         return self
 
     async def __aexit__(self, *_):
@@ -62,9 +65,10 @@ class Server:
             writer.close()
 
 
-def with_doors(act, endpoint=HERE, transport=None):
+def with_doors(act, endpoint=HERE, transport=None, credentials=None):
     async def main():
-        doors = Doors(endpoint, TOKEN, Network(endpoint, TOKEN, transport))
+        shown = credentials or Credentials(TOKEN)
+        doors = Doors(endpoint, shown, Network(endpoint, shown, transport))
         try:
             return await act(doors)
         finally:
@@ -76,9 +80,9 @@ def with_doors(act, endpoint=HERE, transport=None):
 def test_a_message_is_posted_with_the_token_and_its_answer_returned():
     async def act(doors):
         async with Server(OK) as server:
-            assert await doors.post(server.url, b"message", 5) == b"hello"
+            assert await doors.post(server.door, b"message", 5) == b"hello"
             ((line, fields, body),) = server.requests
-            assert line == b"POST /door?x=1 HTTP/1.1"
+            assert line == b"POST / HTTP/1.1"
             assert fields["Authorization"] == f"Bearer {TOKEN}"
             assert fields["Host"] == server.url.split("/")[2]
             assert body == b"message"
@@ -86,14 +90,36 @@ def test_a_message_is_posted_with_the_token_and_its_answer_returned():
     with_doors(act)
 
 
+def test_doors_see_the_token_that_is_for_them_alone():
+    async def act(doors):
+        async with Server(b"HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\nhf_few") as server:
+            with pytest.raises(DoorRejectedError, match=r"403: \[token\]"):
+                await doors.post(server.door, b"1", 5)
+            assert server.requests[0][1]["Authorization"] == "Bearer hf_few"
+
+    with_doors(act, credentials=Credentials(TOKEN, door_token="hf_few"))
+
+
+def test_behind_a_proxy_doors_see_the_token_that_is_for_them_alone():
+    def handle(request):
+        assert request.headers["Authorization"] == "Bearer hf_few"
+        return httpx.Response(200, content=b"hello")
+
+    async def act(doors):
+        assert await doors.post(Door("https://x--1.hf.jobs", "x", 1), b"1", 5) == b"hello"
+
+    few = Credentials(TOKEN, door_token="hf_few")
+    with_doors(act, transport=httpx.MockTransport(handle), credentials=few)
+
+
 def test_a_connection_is_used_again_and_told_in_the_repr():
     async def act(doors):
         async with Server(OK) as server:
             for _ in range(5):
-                await doors.post(server.url, b"", 5)
+                await doors.post(server.door, b"", 5)
             assert server.connections == 1
             assert repr(doors) == "<Doors <Pool 1 idle>>"
-            doors.forget(server.url)
+            doors.forget(server.door)
             assert repr(doors) == "<Doors <Pool 0 idle>>"
 
     with_doors(act)
@@ -102,9 +128,9 @@ def test_a_connection_is_used_again_and_told_in_the_repr():
 def test_messages_at_the_same_time_do_not_wait_for_each_other():
     async def act(doors):
         async with Server(None, OK) as server:
-            hanging = asyncio.create_task(doors.post(server.url, b"1", 30))
+            hanging = asyncio.create_task(doors.post(server.door, b"1", 30))
             await server.asked.wait()
-            assert await doors.post(server.url, b"2", 5) == b"hello"
+            assert await doors.post(server.door, b"2", 5) == b"hello"
             hanging.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await hanging
@@ -115,9 +141,9 @@ def test_messages_at_the_same_time_do_not_wait_for_each_other():
 def test_a_connection_that_was_closed_meanwhile_is_not_used_again():
     async def act(doors):
         async with Server(OK, close=True) as server:
-            await doors.post(server.url, b"1", 5)
+            await doors.post(server.door, b"1", 5)
             await asyncio.sleep(0.05)  # let the other side's farewell arrive
-            await doors.post(server.url, b"2", 5)
+            await doors.post(server.door, b"2", 5)
             assert server.connections == 2
 
     with_doors(act)
@@ -134,8 +160,8 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again():
 def test_any_way_to_frame_an_answer_is_understood(answer):
     async def act(doors):
         async with Server(answer) as server:
-            assert await doors.post(server.url, b"1", 5) == b"hello"
-            assert await doors.post(server.url, b"2", 5) == b"hello"
+            assert await doors.post(server.door, b"1", 5) == b"hello"
+            assert await doors.post(server.door, b"2", 5) == b"hello"
 
     with_doors(act)
 
@@ -146,7 +172,7 @@ def test_a_megabyte_goes_both_ways():
 
     async def act(doors):
         async with Server(answer) as server:
-            assert await doors.post(server.url, big, 20) == big
+            assert await doors.post(server.door, big, 20) == big
             assert server.requests[0][2] == big
 
     with_doors(act)
@@ -155,11 +181,20 @@ def test_a_megabyte_goes_both_ways():
 def test_a_closed_port_was_certainly_not_reached():
     async def act(doors):
         async with Server(OK) as server:
-            url = server.url
-        await doors.post(url, b"1", 5)
+            door = server.door
+        await doors.post(door, b"1", 5)
 
     with pytest.raises(DoorUnreachableError, match="cannot be reached"):
         with_doors(act)
+
+
+def test_a_name_that_no_name_server_can_be_asked_for_was_not_reached():
+    """Labels of more than 63 letters end as a UnicodeError in the codec for names."""
+    job_id = "a" * 64
+    door = Door(f"https://{job_id}--1.hf.jobs", job_id, 1)
+
+    with pytest.raises(DoorUnreachableError, match="cannot be reached"):
+        with_doors(lambda doors: doors.post(door, b"1", 5), endpoint="https://huggingface.co")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +211,7 @@ def test_a_closed_port_was_certainly_not_reached():
 def test_whatever_fails_after_sending_leaves_it_open_whether_it_was_delivered(answer, close, why):
     async def act(doors):
         async with Server(answer, close=close) as server:
-            await doors.post(server.url, b"1", 0.05 if answer is None else 5)
+            await doors.post(server.door, b"1", 0.05 if answer is None else 5)
 
     with pytest.raises(DoorAmbiguousError, match=why):
         with_doors(act)
@@ -188,7 +223,7 @@ def test_a_refusal_has_its_status(status):
 
     async def act(doors):
         async with Server(answer.encode()) as server:
-            await doors.post(server.url, b"1", 5)
+            await doors.post(server.door, b"1", 5)
 
     with pytest.raises(DoorRejectedError) as caught:
         with_doors(act)
@@ -200,7 +235,7 @@ def test_a_refusal_does_not_quote_the_token():
 
     async def act(doors):
         async with Server(answer) as server:
-            await doors.post(server.url, b"1", 5)
+            await doors.post(server.door, b"1", 5)
 
     with pytest.raises(DoorRejectedError, match=r"403: \[token\]"):
         with_doors(act)
@@ -209,8 +244,8 @@ def test_a_refusal_does_not_quote_the_token():
 def test_the_token_is_not_sent_where_it_does_not_belong():
     async def act(doors):
         async with Server(OK) as server:
-            with pytest.raises(DoorRejectedError, match="The token is not sent to") as caught:
-                await doors.post(server.url, b"1", 5)
+            with pytest.raises(DoorRejectedError, match="No token is sent to") as caught:
+                await doors.post(server.door, b"1", 5)
             assert server.connections == 0
             assert caught.value.status == 0
 
@@ -228,7 +263,7 @@ def test_a_door_that_should_speak_tls_and_does_not_hears_nothing(monkeypatch):
         server = await asyncio.start_server(answer_in_clear, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server:
-            await doors.post(f"https://127.0.0.1:{port}", b"1", 5)
+            await doors.post(Door(f"https://127.0.0.1:{port}", "x", 1), b"1", 5)
 
     with pytest.raises(DoorUnreachableError, match="SSL"):
         with_doors(act)
@@ -253,7 +288,7 @@ def test_behind_a_proxy_the_errors_mean_the_same(outcome, kind):
 
     async def act(doors):
         assert repr(doors).endswith("behind a proxy>")
-        await doors.post("https://x--1.hf.jobs", b"1", 5)
+        await doors.post(Door("https://x--1.hf.jobs", "x", 1), b"1", 5)
 
     with pytest.raises(kind) as caught:
         with_doors(act, transport=httpx.MockTransport(handle))
@@ -263,5 +298,5 @@ def test_behind_a_proxy_the_errors_mean_the_same(outcome, kind):
 def test_a_proxy_is_used_where_one_is_set_but_never_on_this_machine(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
 
-    assert Network("https://huggingface.co", TOKEN).indirect
-    assert not Network("http://127.0.0.1:8000", TOKEN).indirect
+    assert Network("https://huggingface.co", Credentials(TOKEN)).indirect
+    assert not Network("http://127.0.0.1:8000", Credentials(TOKEN)).indirect

@@ -1,56 +1,118 @@
 import pytest
 
-from hfexecutor.hub.hosts import door_problem, is_loopback, split
+from hfexecutor.hub.hosts import PORTS_DOMAIN, Door, door_problem, is_loopback, split
 
-HUB, HERE = "https://huggingface.co", "http://127.0.0.1:8000"
+HUB, HERE, COMPANY = "https://huggingface.co", "http://127.0.0.1:8000", "https://hub.company.test"
+JOB, PORT = "687fb701", 8000
+
+
+def problem(url, endpoint=HUB, job_id=JOB):
+    return door_problem(Door(url, job_id, PORT), endpoint)
 
 
 @pytest.mark.parametrize(
     ("url", "endpoint"),
     [
         ("https://687fb701--8000.hf.jobs", HUB),
-        ("https://687fb701--8000.hf.jobs/path?x=1", "https://hub.company.test"),
-        ("https://687fb701--8000.jobs.company.test:8443/", "https://company.test"),
+        ("https://687fb701--8000.hf.jobs/", HUB),
+        ("https://687fb701--8000.hf.jobs:443", HUB),
+        ("HTTPS://687FB701--8000.HF.JOBS", HUB),
+        ("https://687fb701--8000.hf.jobs", COMPANY),
+        ("https://687fb701--8000.hub.company.test", COMPANY),
+        ("https://687fb701--8000.jobs.hub.company.test", COMPANY),
         ("http://127.0.0.1:23456/", HERE),
         ("http://localhost:23456", HERE),
         ("http://[::1]:23456/", HERE),
         ("https://687fb701--8000.hf.jobs", HERE),
     ],
 )
-def test_the_token_goes_to_the_doors_of_this_hubs_jobs(url, endpoint):
-    assert door_problem(url, endpoint) is None
+def test_a_token_goes_to_the_port_of_the_job_that_was_launched(url, endpoint):
+    assert problem(url, endpoint) is None
 
 
 @pytest.mark.parametrize(
     "url",
     [
+        "https://687fb702--8000.hf.jobs",  # another job
+        "https://687fb701--8001.hf.jobs",  # another port
+        "https://687fb701--80000.hf.jobs",
+        "https://hf.jobs",
+        "https://x.687fb701--8000.hf.jobs",
+        "https://687fb701--8000.evil.hf.jobs",
+        "https://687fb701--8000.hf.jobs.evil.test",
+        "https://687fb701--8000.evilhf.jobs",
+        "https://687fb701--8000.huggingface.co",
+        "https://687fb701--8000.evil.test",
+        "https://687fb701--8000.hf.jobs:8443",
+        "https://687fb701--8000.hf.jobs:443:443",
+        "https://687fb701--8000.hf.jobs/path",
+        "https://687fb701--8000.hf.jobs//",
+        "https://687fb701--8000.hf.jobs?x=1",
+        "https://687fb701--8000.hf.jobs#x",
+        "https://687fb701--8000.hf.jobs@evil.test",
+        "https://687fb701--8000.@evil.test",
+        "https://687fb701--8000.hf.jobs\\@evil.test",
+        "https://evil.test\\687fb701--8000.hf.jobs",
+        "https://user:word@687fb701--8000.hf.jobs",
+        "https://687fb701--8000.hf\t.jobs",
+        "https://687fb701--8000.hf.jobs\n",
+        " https://687fb701--8000.hf.jobs",
+        "https://687fb701--8000.hf.\uff4aobs",  # fullwidth letters that IDNA would fold
+        "https://687fb701--8000.hf\u3002jobs",
+        "https://687fb701--8000..hf.jobs",
+        "https://687fb701--8000.",
         "http://687fb701--8000.hf.jobs",
-        "https://hf.jobs.evil.test",
-        "https://evilhf.jobs",
-        "https://evil.test",
-        "https://huggingface.co.evil.test",
-        "https://evil.test\\.hf.jobs",
-        "https://evil.test\\@x.hf.jobs",
-        "https://x.hf.jobs@evil.test",
-        "https://user:word@x.hf.jobs",
-        "https://evil.test\t.hf.jobs",
+        "ftp://687fb701--8000.hf.jobs",
+        "//687fb701--8000.hf.jobs",
         "http://127.0.0.1:8000",
-        "http://localhost",
         "https://[::1]/",
-        "ftp://x.hf.jobs",
-        "//x.hf.jobs",
         "https://",
-        "https://[::1",
-        "https://x.hf.jobs:99999999",
         "",
     ],
 )
-def test_the_token_goes_nowhere_else(url):
-    assert door_problem(url, HUB)
+def test_a_token_goes_nowhere_else(url):
+    assert problem(url)
 
 
-def test_a_local_hub_has_no_doors_in_the_local_network():
-    assert door_problem("http://192.168.1.7:8000", HERE)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://192.168.1.7:8000",
+        "http://0.0.0.0:8000",
+        "http://127.0.0.1.evil.test:8000",
+        "http://127.0.0.1:8000@evil.test",
+        "http://user@127.0.0.1:8000",
+        "http://127.0.0.1:8000/path",
+        "http://127.0.0.1:99999",
+        "http://localhost.evil.test",
+        "http://localhost:8000\n",
+    ],
+)
+def test_a_hub_on_this_machine_has_its_doors_here_and_nowhere_near(url):
+    assert problem(url, HERE)
+
+
+def test_a_hub_elsewhere_has_no_door_on_this_machine():
+    assert problem("http://127.0.0.1:8000", COMPANY)
+    assert problem("https://127.0.0.1:8000", COMPANY)
+
+
+@pytest.mark.parametrize("job_id", ["", "evil.test/x", "evil.test#", "a@b", "-", "a b", "a\n"])
+def test_an_id_that_would_move_the_host_is_no_id(job_id):
+    assert "no id of a job" in problem(f"https://{job_id}--8000.hf.jobs", HUB, job_id)
+
+
+def test_the_neighbours_of_another_hub_are_not_its_ports():
+    assert problem("https://687fb701--8000.jobs.company.test", COMPANY)
+    assert PORTS_DOMAIN in problem("https://687fb701--8000.jobs.company.test", COMPANY)
+
+
+def test_who_runs_a_hub_of_their_own_can_name_the_domain_of_its_ports(monkeypatch):
+    monkeypatch.setenv(PORTS_DOMAIN, " Jobs.Company.test. ")
+
+    assert problem("https://687fb701--8000.jobs.company.test", COMPANY) is None
+    assert problem("https://687fb701--8000.hub.company.test", COMPANY)
+    assert problem("https://687fb701--8000.hf.jobs", HUB)
 
 
 def test_loopback_is_known_without_asking_anybody():

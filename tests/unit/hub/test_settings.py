@@ -48,13 +48,23 @@ def test_an_endpoint_that_is_no_string_is_named(endpoint):
 @pytest.mark.parametrize("token", [3, b"hf_secret", False])
 def test_a_token_that_is_no_string_is_named_and_not_shown(token):
     with pytest.raises(TypeError, match=r"^token must be a string, or None for the one") as caught:
-        check_user(token, None)
+        check_user(token, None, None)
     assert "hf_secret" not in str(caught.value)
+    with pytest.raises(TypeError, match=r"^door_token must be a string, or None for") as caught:
+        check_user(None, token, None)
+    assert "hf_secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["", "hf_two words", "hf_“quoted”"])
+def test_a_token_for_doors_that_is_none_is_refused_and_not_shown(token):
+    with pytest.raises(ValueError, match="door_token is no token") as caught:
+        check_user(None, token, None)
+    assert "hf_" not in str(caught.value)
 
 
 @pytest.mark.parametrize("namespace", [None, "me", "my-org", "a.b_c"])
 def test_a_namespace_is_a_name(namespace):
-    check_user(None, namespace)
+    check_user(None, None, namespace)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +73,7 @@ def test_a_namespace_is_a_name(namespace):
 )
 def test_what_is_no_namespace_is_refused_and_the_way_out_told(namespace, error):
     with pytest.raises(error, match=r"^namespace must be .*; leave it out to run jobs as"):
-        check_user("hf_x", namespace)
+        check_user("hf_x", None, namespace)
 
 
 def test_the_token_is_the_one_that_huggingface_hub_finds(monkeypatch):

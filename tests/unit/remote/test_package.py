@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import base64
-import builtins
 import sys
 from pathlib import Path
 
 import pytest
-from worker_process import WorkerProcess, call_entry, entries
 
-from hfexecutor import package, remote
+from hfexecutor import remote
+from hfexecutor.payload import package
 
 MODULES = sorted(Path(remote.__file__).parent.glob("*.py"))
 
@@ -54,43 +53,3 @@ def test_what_travels_imports_nothing_but_the_standard_library_and_itself(path):
             root = name.partition(".")[0]
             allowed = {*sys.stdlib_module_names, "cloudpickle", "_frozen_importlib_external"}
             assert root in allowed
-
-
-SLOW = {
-    "asyncio", "dataclasses", "enum", "inspect", "json", "logging", "pathlib", "re", "socket",
-    "subprocess", "tempfile", "threading", "traceback", "typing", "cloudpickle",
-}  # fmt: skip
-
-
-def test_a_plain_call_pays_for_no_slow_import():
-    # Without -S the environment's own .pth files import what they like, so those do not count.
-    before = call_entry(1, builtins.eval, "sorted(__import__('sys').modules)")
-    with WorkerProcess(before, one_shot=True) as worker:
-        loaded = set(worker.outcome(1).value())
-        worker.bye()
-    import subprocess
-
-    code = "import sys; print(*sys.modules)"
-    start = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (loaded - set(start.stdout.split())) & SLOW == set()
-
-
-def test_nothing_is_left_in_the_temporary_directory(tmp_path):
-    calls = [
-        call_entry(1, builtins.eval, "__import__('os')._exit(1)"),
-        call_entry(2, builtins.abs, -5),
-    ]
-    with WorkerProcess(*calls, env={"TMPDIR": str(tmp_path)}, one_shot=True) as worker:
-        assert worker.bye()["calls"] == 2
-        assert worker.outcomes[2].value() == 5
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_modules_of_the_working_directory_do_not_pass_for_pythons(tmp_path, monkeypatch):
-    (tmp_path / "select.py").write_text("raise RuntimeError('not this one')")
-    (tmp_path / "mine.py").write_text("value = 5")
-    monkeypatch.chdir(tmp_path)
-    calls = [call_entry(1, builtins.eval, "__import__('mine').value")]
-    with WorkerProcess(*calls, one_shot=True) as worker:
-        assert worker.outcome(1).value() == 5
-        assert entries.HELLO in worker.said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfexecutor.remote.entries import call_head
 from hfexecutor.remote.schedule import Pace, Queue, deal
 
 slots = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 20)), max_size=8)
@@ -63,15 +64,44 @@ def test_one_slow_call_makes_it_careful_again():
     assert pace.depth == 1
 
 
+def data(call, need=0):
+    return call_head(0, need) + b"%d" % call
+
+
 def test_the_queue_is_first_come_first_served():
     queue = Queue()
-    for call in range(5):
-        queue.add(call, b"%d" % call)
+    for call in range(1, 6):
+        queue.add(call, data(call))
     taken = queue.take(2)
-    assert taken == {0: b"0", 1: b"1"}
+    assert taken == {1: data(1), 2: data(2)}
     queue.put_back(taken)
-    assert queue.remove([3, 3, 9]) == [3]
-    assert 3 not in queue
+    assert queue.remove([4, 4, 9]) == [4]
+    assert 4 not in queue
     assert len(queue) == 4
-    assert list(queue.take(10)) == [0, 1, 2, 4]
+    assert list(queue.take(10)) == [1, 2, 3, 5]
     assert queue.clear() == []
+
+
+def test_calls_that_need_something_let_others_pass():
+    queue = Queue()
+    for call, need in ((1, 7), (2, 0), (3, 7), (4, 9)):
+        queue.add(call, data(call, need))
+
+    assert queue.needs() == [7, 0, 9]
+    assert list(queue.take(9)) == [2]
+    assert list(queue.take(1, 7)) == [1]
+    assert queue.needs() == [7, 9]
+    queue.put_back({1: data(1, 7)})
+    assert list(queue.take(9, 7)) == [1, 3]
+    assert queue.needs() == [9]
+    assert queue.waiting(9) == 1
+    queue.remove([4])
+    assert queue.needs() == []
+
+
+def test_the_first_call_decides_which_need_comes_first():
+    queue = Queue()
+    queue.add(5, data(5, 1))
+    queue.put_back({3: data(3, 2)})
+
+    assert queue.needs() == [2, 1]

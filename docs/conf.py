@@ -1,0 +1,61 @@
+"""How Sphinx builds these pages: `sphinx-build -W --keep-going docs site`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hfexecutor
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "hfexecutor"
+author = "The hfexecutor authors"
+project_copyright = author
+version = release = hfexecutor.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_heading_anchors = 3
+
+default_role = "code"  # docstrings have single backticks where they name a parameter
+autodoc_member_order = "bysource"
+
+html_theme = "furo"
+html_title = f"hfexecutor {release}"
+html_copy_source = False
+
+DOCS = Path(__file__).parent.resolve()
+ROOT = DOCS.parent
+# Pages whose text lies outside of this folder.
+ELSEWHERE = {
+    "overview": ROOT / "README.md",
+    "figures": ROOT / "benchmarks" / "README.md",
+    "changelog": ROOT / "CHANGELOG.md",
+}
+
+
+def bring_in(_: Sphinx, page: str, source: list[str]) -> None:
+    """Give a page its text, with links that lead to pages of the site where there are such."""
+    path = ELSEWHERE.get(page, DOCS / f"{page}.md")
+    text = path.read_text(encoding="utf-8")
+    source[0] = re.sub(r"\]\(([^)#:\s]+)", functools.partial(redirect, path.parent), text)
+
+
+def redirect(folder: Path, link: re.Match[str]) -> str:
+    """Return the start of a link that was written in `folder`, as it has to be in this one."""
+    target = (folder / link[1]).resolve()
+    if not target.exists():
+        return link[0]
+    for page, path in ELSEWHERE.items():
+        if target == path:
+            return f"]({page}.md"
+    return f"]({os.path.relpath(target, DOCS)}"
+
+
+def setup(app: Sphinx) -> None:
+    """Have `bring_in` called for each page."""
+    app.connect("source-read", bring_in)

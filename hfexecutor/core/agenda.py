@@ -1,0 +1,78 @@
+"""What is due when: all deadlines of the core in one place, and one number for all of them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["Agenda"]
+
+
+class Agenda:
+    """A moment for each of many keys.
+
+    >>> agenda = Agenda()
+    >>> agenda.set("list", 2.0)
+    >>> agenda.set("pulse", 1.0)
+    >>> agenda.due
+    1.0
+    >>> agenda.pop_due(1.5)
+    ['pulse']
+    """
+
+    def __init__(self) -> None:
+        self._moments: dict[Hashable, float] = {}
+        # May hold moments that were moved or dropped since: they are passed over.
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._count = 0  # keys need not be comparable
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def set(self, key: Hashable, moment: float) -> None:
+        """Set the moment of `key`, in place of an earlier one; infinity drops it."""
+        if self._moments.get(key, math.inf) == moment:
+            return
+        if moment == math.inf:
+            del self._moments[key]
+            return
+        self._moments[key] = moment
+        self._count += 1
+        heapq.heappush(self._heap, (moment, self._count, key))
+        if len(self._heap) > 64 + 4 * len(self._moments):  # mostly moments that were moved
+            self._rebuild()
+
+    def bring_forward(self, key: Hashable, moment: float) -> None:
+        """Set the moment of `key`, unless it has an earlier one."""
+        if moment < self._moments.get(key, math.inf):
+            self.set(key, moment)
+
+    def drop(self, key: Hashable) -> None:
+        """Forget `key`."""
+        self._moments.pop(key, None)
+
+    @property
+    def due(self) -> float:
+        """The first moment, infinity if there is none."""
+        heap = self._heap
+        while heap and self._moments.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else math.inf
+
+    def pop_due(self, now: float) -> list[Hashable]:
+        """Drop and return the keys whose moment has come, the earliest first."""
+        found = []
+        while self.due <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._moments[key]
+            found.append(key)
+        return found
+
+    def _rebuild(self) -> None:
+        self._heap = [(moment, i, key) for i, (key, moment) in enumerate(self._moments.items())]
+        self._count = len(self._heap)
+        heapq.heapify(self._heap)

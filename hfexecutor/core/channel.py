@@ -1,0 +1,354 @@
+"""The way to one worker through its door: an exposed port that takes messages.
+
+One message is on its way at a time, so what piles up meanwhile travels together; only the parts of
+large outcomes are fetched beside it, and one request stands until the worker has something to say
+(:mod:`~hfexecutor.core.listening`). A message whose answer was lost is sent again under its old
+number: the worker then repeats its answer and does nothing twice.
+
+=========  ================================  =====================================================
+door       what it is                        what ends it
+=========  ================================  =====================================================
+ABSENT     the job was started without one   nothing
+AWAITED    HELLO or the address is missing   both are there (NEW); no address in list after list
+                                             for `door_wait` seconds, or HELLO says that it could
+                                             not be opened (SHUT)
+NEW        it has never answered             an answer (OPEN); none for `door_wait` seconds, or a
+                                             refusal (SHUT). A 404 may pass: a new address is not
+                                             known everywhere at once
+OPEN       it answers                        no answer for `trouble` seconds (TROUBLED); a refusal
+                                             (SHUT)
+TROUBLED   it has answered, and does not     an answer (OPEN); a refusal (SHUT). That it fails for
+           now: no new calls                 long is no reason to give it up: the worker may be
+                                             running calls, and leaves if it hears nothing more
+SHUT       it cannot be used                 nothing
+=========  ================================  =====================================================
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hfexecutor.core.commands import Fetch, Listen, Send
+from hfexecutor.core.events import DoorFailure
+from hfexecutor.core.listening import Listening
+from hfexecutor.core.outgoing import Outgoing
+from hfexecutor.remote import entries as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfexecutor.core.rules import Rules
+
+__all__ = ["Channel", "Door", "Message", "Undelivered"]
+
+_NOT_FOUND, _KNOWN = 404, 409
+
+
+class Door(Enum):
+    """What is known of a worker's door."""
+
+    ABSENT = "absent"
+    AWAITED = "awaited"
+    NEW = "new"
+    OPEN = "open"
+    TROUBLED = "troubled"
+    SHUT = "shut"
+
+
+class Undelivered(NamedTuple):
+    """What a door that is given up leaves: calls never delivered, and those that may have been."""
+
+    returned: frozenset[int]
+    unsure: frozenset[int]
+
+
+class Message(NamedTuple):
+    """A message on its way: what is in it, and when it was sent for the first time."""
+
+    number: int
+    entries: tuple[wire.Entry, ...]
+    begun: float
+
+    def has(self, kind: int) -> bool:
+        """Say whether an entry of this kind is in it."""
+        return any(entry.kind == kind for entry in self.entries)
+
+
+class _Fetching:
+    """A large outcome whose parts are being fetched."""
+
+    def __init__(self, size: int) -> None:
+        self.parts = -(-size // wire.FETCH_BYTES)
+        self.next = 0
+        self.under_way: set[int] = set()  # numbers of the requests
+
+
+class Channel:
+    """The door of one worker, and what goes through it.
+
+    Args:
+        worker: Its id.
+        port: The port that its job exposes; None for a job without a door.
+        rules: The pauses and sizes.
+        jitter: Returns a number from 0 to 1.
+
+    Attributes:
+        door: What is known of the door.
+        outgoing: What is to be said.
+        listening: The request that stands.
+        round_trip: Seconds that the last message took.
+        resend_at: When the message on its way is to be sent again.
+    """
+
+    def __init__(
+        self, worker: str, port: int | None, rules: Rules, *, jitter: Callable[[], float]
+    ) -> None:
+        self._worker = worker
+        self._port = port
+        self._rules = rules
+        self._jitter = jitter
+        self.door = Door.ABSENT if port is None else Door.AWAITED
+        self.outgoing = Outgoing(rules)
+        self.listening = Listening(rules)
+        self.round_trip = 0.0
+        self.resend_at = math.inf
+        self._job = ""
+        self._address = ""
+        self._unaddressed_since = math.inf
+        self._number = 0
+        self._message: Message | None = None
+        self._tries = 0  # of that message
+        self._perhaps = False  # one of them may have been delivered
+        self._late = False  # its answer has been missing for `trouble` seconds
+        self._fetching: dict[int, _Fetching] = {}
+
+    def __repr__(self) -> str:
+        return f"<Channel {self._worker} {self.door.value} {self._address}>"
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether calls may be given to the worker now."""
+        # Not by membership in a set: an enum's members are hashed in Python, and this is asked of
+        # every worker at every turn.
+        return (self.door is Door.OPEN or self.door is Door.NEW) and not self._late
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether what is said arrives, sooner or later."""
+        door = self.door
+        return door is Door.OPEN or door is Door.NEW or door is Door.TROUBLED
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether calls are on their way, or wait for one."""
+        message = self._message
+        under_way = message is not None and message.has(wire.CALL)
+        return under_way or bool(self.outgoing.incomplete)
+
+    @property
+    def due(self) -> float:
+        """When there is something to do for it."""
+        return min(self.resend_at, self.listening.due)
+
+    # --- the door ----------------------------------------------------------------------------
+
+    def open(self, job: str, address: str) -> None:
+        """Take the address of a door of which HELLO was heard."""
+        assert self.door is Door.AWAITED
+        self.door, self._job, self._address = Door.NEW, job, address
+        self.outgoing.knock()  # the first message shows whether it can be used
+
+    def count_from(self, number: int) -> None:
+        """Begin at a higher number: another process may have sent messages before."""
+        self._number = max(self._number, number)
+
+    def note_unaddressed(self, now: float) -> bool:
+        """Note that the Hub shows the job without an address; say whether that is for good."""
+        self._unaddressed_since = min(self._unaddressed_since, now)
+        return now - self._unaddressed_since > self._rules.door_wait
+
+    def shut(self) -> Undelivered:
+        """Give the door up; return what becomes of the calls on their way."""
+        returned = self.outgoing.clear()
+        unsure: set[int] = set()
+        if self._message is not None:
+            calls = _calls(self._message)
+            (unsure if self._perhaps else returned).update(calls)
+        self.door, self.resend_at, self._message = Door.SHUT, math.inf, None
+        self.listening.due = math.inf
+        self._fetching.clear()
+        return Undelivered(frozenset(returned - unsure), frozenset(unsure))
+
+    # --- messages ----------------------------------------------------------------------------
+
+    def send(
+        self, now: float, *, owes: bool = False, since: float = math.inf
+    ) -> list[Send | Fetch | Listen]:
+        """Return what goes out now.
+
+        Args:
+            now: The time.
+            owes: The worker has calls to answer.
+            since: When it was heard last, or was given calls.
+        """
+        if not self.takes_orders:
+            return []
+        commands: list[Send | Fetch | Listen] = []
+        if (
+            self._message is None
+            and self.outgoing.is_urgent
+            and (entries := self.outgoing.compose())
+        ):
+            self._number += 1
+            self._message = Message(self._number, entries, now)
+            self._tries, self._perhaps = 0, False
+            commands.append(self._send())
+        if self._fetching:
+            commands += self._fetch()
+        # Not at one that is new: the first message shows whether it can be used.
+        if self.door is Door.OPEN and self.listening.is_wanted(
+            now, owes=owes, since=since + self.round_trip
+        ):
+            commands.append(self._listen(now))
+        return commands
+
+    def _listen(self, now: float) -> Listen:
+        assert self._port is not None
+        self._number += 1
+        self.listening.begin(self._number, now)
+        seconds = self._rules.listen
+        patience = seconds + self._rules.knock
+        return Listen(
+            self._worker,
+            self._job,
+            self._address,
+            self._port,
+            self._number,
+            self.listening.position,
+            seconds,
+            patience,
+        )
+
+    def tick(self, now: float) -> list[Send]:
+        """Send the message again whose pause is over."""
+        self.listening.tick(now)
+        if now < self.resend_at or self._message is None:
+            return []
+        self.resend_at = math.inf
+        return [self._send()]
+
+    def _send(self) -> Send:
+        assert self._message is not None
+        number, entries, _ = self._message
+        size = sum(len(entry.data) for entry in entries)
+        patience = self._rules.knock + size / self._rules.slowest
+        assert self._port is not None
+        return Send(self._worker, self._job, self._address, self._port, number, entries, patience)
+
+    def answered(self, number: int, seconds: float) -> Message | None:
+        """Take the answer to a message, and return that; None if it is not the one on its way."""
+        message = self._message
+        if not self.takes_orders:
+            return None
+        # Whichever message it answers: the door works.
+        self.door, self._late = Door.OPEN, False
+        if message is None or number != message.number:
+            return None
+        self._message, self.resend_at, self.round_trip = None, math.inf, seconds
+        return message
+
+    def failed(
+        self, number: int, failure: DoorFailure, status: int, now: float
+    ) -> Undelivered | None:
+        """Take the failure of a message; return what it leaves if the door is given up for it."""
+        message = self._message
+        if message is None or number != message.number or not self.takes_orders:
+            return None
+        # 409: it was done, and its answer is forgotten there. FORGED: somebody without the key has
+        # answered, who may have passed it on all the same.
+        known = failure is DoorFailure.REJECTED and status == _KNOWN
+        delivered = known or failure is DoorFailure.FORGED
+        self._perhaps = self._perhaps or failure is DoorFailure.AMBIGUOUS
+        waited = now - message.begun
+        if not self._may_pass(failure, status) or (
+            self.door is Door.NEW and waited > self._rules.door_wait
+        ):
+            self._perhaps = self._perhaps or delivered
+            return self.shut()
+        # A door that has never answered stays NEW: it is given up after `door_wait`.
+        self._late = waited > self._rules.trouble
+        if self._late and self.door is Door.OPEN:
+            self.door = Door.TROUBLED
+        first, longest = self._rules.resend
+        self.resend_at = now + self._jitter() * min(longest, first * 2.0 ** min(self._tries, 30))
+        self._tries += 1
+        return None
+
+    def _may_pass(self, failure: DoorFailure, status: int) -> bool:
+        """Say whether a door may answer later."""
+        if failure is DoorFailure.REJECTED:
+            return status == _NOT_FOUND and self.door is Door.NEW
+        return failure is not DoorFailure.FORGED
+
+    # --- large outcomes ----------------------------------------------------------------------
+
+    def fetch(self, call: int, size: int) -> None:
+        """Fetch a large outcome, in parts, several at a time.
+
+        One connection through the Hub's proxy carries some 2 MiB/s, sixteen of them a hundred times
+        as much. What fails is fetched again when the worker announces it again.
+        """
+        if self.takes_orders and call not in self._fetching and size > 0:
+            self._fetching[call] = _Fetching(size)
+
+    def fetched(self, number: int, call: int) -> None:
+        """Take a part. One of an earlier try to fetch this outcome makes no room for another."""
+        fetching = self._fetching.get(call)
+        if fetching is None or number not in fetching.under_way:
+            return
+        fetching.under_way.remove(number)
+        if fetching.next >= fetching.parts and not fetching.under_way:
+            del self._fetching[call]
+
+    def fetch_failed(self, number: int, call: int) -> bool:
+        """Fetch no more of an outcome if the part that failed is of this try; say whether it is."""
+        fetching = self._fetching.get(call)
+        if fetching is None or number not in fetching.under_way:
+            return False
+        self.drop_fetch(call)
+        return True
+
+    def drop_fetch(self, call: int) -> None:
+        """Fetch no more of an outcome: a part failed, or nobody needs it any more."""
+        self._fetching.pop(call, None)
+
+    def _fetch(self) -> list[Fetch]:
+        assert self._port is not None
+        free = self._rules.fetches - sum(len(f.under_way) for f in self._fetching.values())
+        patience = self._rules.knock + self._rules.fetches * wire.FETCH_BYTES / self._rules.slowest
+        commands = []
+        for call, fetching in self._fetching.items():
+            while free > 0 and fetching.next < fetching.parts:
+                self._number += 1
+                commands.append(
+                    Fetch(
+                        self._worker,
+                        self._job,
+                        self._address,
+                        self._port,
+                        self._number,
+                        call,
+                        fetching.next,
+                        patience,
+                    )
+                )
+                fetching.next += 1
+                fetching.under_way.add(self._number)
+                free -= 1
+        return commands
+
+
+def _calls(message: Message) -> set[int]:
+    return {entry.call for entry in message.entries if entry.kind == wire.CALL}

@@ -1,0 +1,252 @@
+"""What is to be done: all that the core ever asks of the world is one of these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from hfexecutor.core.call import Call
+    from hfexecutor.core.events import JobSeen, Outcome
+    from hfexecutor.remote.entries import Entry
+
+__all__ = [
+    "CancelFuture",
+    "CancelJob",
+    "Command",
+    "Complete",
+    "Completion",
+    "Connect",
+    "Fail",
+    "Fetch",
+    "Finish",
+    "Forget",
+    "Inspect",
+    "Launch",
+    "List",
+    "Listen",
+    "LookFor",
+    "NotifyCancelled",
+    "Post",
+    "ReadLog",
+    "Report",
+    "Send",
+    "Started",
+    "StopLog",
+    "Unwrap",
+    "Withdraw",
+]
+
+# --- of the Hub ------------------------------------------------------------------------------
+
+
+class Connect(NamedTuple):
+    """Check token, namespace and flavor. Answered by Connected or ConnectFailed."""
+
+
+class Launch(NamedTuple):
+    """Wait until the rate limit lets a launch through. Answered by Admitted or LaunchFailed."""
+
+    worker: str
+    attempt: int
+
+
+class Post(NamedTuple):
+    """Send the launch request. Answered by Launched or LaunchFailed.
+
+    `port` is None for a job without a door.
+    """
+
+    worker: str
+    attempt: int
+    calls: tuple[Call, ...]
+    slots: int
+    one_shot: bool
+    port: int | None
+
+
+class Withdraw(NamedTuple):
+    """Forget a launch whose request was not sent. Not answered."""
+
+    worker: str
+
+
+class LookFor(NamedTuple):
+    """List the jobs that carry the label of this launch. Answered by Looked."""
+
+    worker: str
+
+
+class List(NamedTuple):
+    """List the jobs of the run. Answered by Listed or ListFailed."""
+
+
+class Inspect(NamedTuple):
+    """Ask for one job. Answered by Inspected, or ListFailed."""
+
+    worker: str
+    job: str
+
+
+class CancelJob(NamedTuple):
+    """Make sure that a job runs no longer. Answered by CancelEnded."""
+
+    job: str
+
+
+# --- of a job --------------------------------------------------------------------------------
+
+
+class ReadLog(NamedTuple):
+    """Read a log from its start. Answered by any number of Heard, and LogEnded."""
+
+    worker: str
+    job: str
+    reading: int
+
+
+class StopLog(NamedTuple):
+    """Stop that reading. Answered by LogEnded, unless it has ended already."""
+
+    worker: str
+    reading: int
+
+
+class Send(NamedTuple):
+    """Take a message to a door. Answered by Answered or Unanswered.
+
+    The same number again is the same message: the worker does it once.
+    """
+
+    worker: str
+    job: str
+    door: str
+    port: int
+    number: int
+    entries: tuple[Entry, ...]
+    patience: float
+
+
+class Fetch(NamedTuple):
+    """Fetch a part of a large outcome from a door. Answered by Fetched or FetchFailed."""
+
+    worker: str
+    job: str
+    door: str
+    port: int
+    number: int
+    call: int
+    part: int
+    patience: float
+
+
+class Listen(NamedTuple):
+    """Ask a door for what comes after a position, and wait. Answered by Listened or ListenFailed.
+
+    The worker answers when it has something to say, and after `seconds` anyway.
+    """
+
+    worker: str
+    job: str
+    door: str
+    port: int
+    number: int
+    position: int
+    seconds: float
+    patience: float
+
+
+class Forget(NamedTuple):
+    """A worker is over: stop all that is still done for it, but cancelling its job."""
+
+    worker: str
+
+
+class Unwrap(NamedTuple):
+    """Make an error of an outcome for call 0. Answered by Broken."""
+
+    worker: str
+    outcome: Outcome
+    where: str
+
+
+# --- of futures ------------------------------------------------------------------------------
+
+
+class Started(NamedTuple):
+    """Calls are in this job."""
+
+    calls: tuple[Call, ...]
+    job: JobSeen
+
+
+class Completion(NamedTuple):
+    """A call, how it ended, and where, in words."""
+
+    call: Call
+    outcome: Outcome
+    where: str
+
+
+class Complete(NamedTuple):
+    """Give outcomes to their futures, which are running."""
+
+    completions: tuple[Completion, ...]
+
+
+class Fail(NamedTuple):
+    """End a future, running or not, with an error."""
+
+    call: Call
+    error: BaseException
+
+
+class CancelFuture(NamedTuple):
+    """Cancel a future that is not running."""
+
+    call: Call
+
+
+class NotifyCancelled(NamedTuple):
+    """Wake who waits for a future that was cancelled."""
+
+    call: Call
+
+
+# --- of the edges ----------------------------------------------------------------------------
+
+
+class Report(NamedTuple):
+    """Write a line into the log, at a level of :mod:`logging`."""
+
+    level: int
+    text: str
+
+
+class Finish(NamedTuple):
+    """Nothing is left to do."""
+
+
+Command: TypeAlias = (
+    Connect
+    | Launch
+    | Post
+    | Withdraw
+    | LookFor
+    | List
+    | Inspect
+    | CancelJob
+    | ReadLog
+    | StopLog
+    | Send
+    | Fetch
+    | Listen
+    | Forget
+    | Unwrap
+    | Started
+    | Complete
+    | Fail
+    | CancelFuture
+    | NotifyCancelled
+    | Report
+    | Finish
+)

@@ -1,0 +1,90 @@
+"""Doors of workers: opened, in use, given up. What comes through them is told by the answers.
+
+What is known of one door is in :mod:`~hfexecutor.core.channel`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hfexecutor.core.channel import Door
+from hfexecutor.core.stages import TERMINAL, Phase
+
+if TYPE_CHECKING:
+    from hfexecutor.core import events as ev
+    from hfexecutor.core.channel import Undelivered
+    from hfexecutor.core.ends import Ends
+    from hfexecutor.core.state import State
+    from hfexecutor.core.worker import Worker
+
+__all__ = ["Doors"]
+
+
+class Doors:
+    """Open doors, and give them up."""
+
+    def __init__(self, state: State, ends: Ends) -> None:
+        self._state = state
+        self._ends = ends
+
+    def open(self, worker: Worker) -> None:
+        """Open the door of a worker, if its HELLO and address are known."""
+        job = worker.job
+        if worker.channel.door is not Door.AWAITED or worker.hello is None or job is None:
+            return
+        if job.door and worker.phase not in TERMINAL:  # else nobody would answer behind it
+            worker.channel.open(job.id, job.door)
+        # Before a job runs, as far as lists tell, the Hub need not say where its door is.
+        elif worker.phase is Phase.RUNNING and worker.channel.note_unaddressed(self._state.now):
+            text = f"the Hub tells no address for the door of {worker.describe()}"
+            self._state.report(logging.WARNING, text)
+            self._give_up(worker, worker.channel.shut())
+
+    def could_not_open(self, worker: Worker, why: str) -> None:
+        """A worker says that it has no door."""
+        self._state.report(logging.WARNING, f"{worker.describe()} has no door: {why}")
+        self._give_up(worker, worker.channel.shut())
+
+    def unanswered(self, event: ev.Unanswered) -> None:
+        """A message was not answered with success."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        left = worker.channel.failed(event.number, event.failure, event.status, state.now)
+        if left is not None:
+            if worker.bye is None:  # else it has shut the door itself
+                text = f"the door of {worker.describe()} is given up: {event.why}"
+                state.report(logging.WARNING, text)
+            self._give_up(worker, left)
+
+    def fetch_failed(self, event: ev.FetchFailed) -> None:
+        """A part of a large outcome did not arrive: the worker announces it again, or says it."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        if not worker.channel.fetch_failed(event.number, event.call):
+            return
+        text = f"the outcome of a call in {worker.describe()} was not fetched: {event.why}"
+        state.report(logging.INFO, text)
+
+    def listen_failed(self, event: ev.ListenFailed) -> None:
+        """A request that stood broke off, which says nothing about the door."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        worker.channel.listening.failed(event.number, state.now)
+        if worker.is_leaving:  # it has probably left, and the log may be late to say so
+            state.polling.expect(state.now)
+
+    def _give_up(self, worker: Worker, left: Undelivered) -> None:
+        """The worker answers what it has, leaves when idle, and gets no more."""
+        # Those in a message without an answer may run there: their outcome, or the end of the job,
+        # decides. With retries Ends.retire does not wait for that once nothing else is there.
+        worker.unsure |= left.unsure
+        worker.recalling = False  # or nothing would ever be taken back: no answer comes any more
+        self._ends.requeue(worker, left.returned)
+        if worker.is_closing:  # what happens on the way out tells nothing about ports
+            return
+        if why := self._state.ports.shut():
+            self._state.report(logging.WARNING, why)

@@ -1,0 +1,82 @@
+"""What futures are told that end without an outcome of their call."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from hfexecutor.errors import (
+    CallStoppedError,
+    CostLimitError,
+    JobFailedError,
+    JobLostError,
+    PayloadTooLargeError,
+)
+
+if TYPE_CHECKING:
+    from hfexecutor.core.call import Call
+    from hfexecutor.core.worker import Worker
+
+__all__ = ["killed", "limit_reached", "lost", "never_ran", "too_large", "with_note"]
+
+# In the words of what starts containers.
+_UV_IS_MISSING: Final = re.compile(r'exec: "uv": executable file not found')
+_NO_UV: Final = (
+    "Its image has no uv, with which jobs are started: add it, as in "
+    "`COPY --from=ghcr.io/astral-sh/uv /uv /usr/bin/`, or leave image= out."
+)
+_LOOK: Final = (
+    "Its page tells more; check image= and dependencies= where they are not the defaults."
+)
+
+
+def killed() -> CallStoppedError:
+    """Return the end of a call that was to be stopped, and had not begun."""
+    return CallStoppedError("the call was killed before it ran, as asked")
+
+
+def limit_reached(most: float, spent: float, where: str) -> CostLimitError:
+    """Return the end of a call for which no minute of a job can be paid any more."""
+    return CostLimitError(
+        f"max_cost=${most:.4g} pays for no further minute of a job (${spent:.4g} may have been "
+        f"billed so far). {where}"
+    )
+
+
+def lost(worker: Worker, call: Call) -> JobLostError:
+    """Return the end of a call whose workers were lost too often."""
+    times = f" (attempt {call.lost})" if call.lost > 1 else ""
+    return JobLostError(
+        f"{worker.describe()} ended without the call's outcome{times}.{worker.log_tail()}"
+    )
+
+
+def never_ran(worker: Worker) -> JobFailedError:
+    """Return what a job that was over before our code said a word amounts to."""
+    said = f"{worker.describe()}\n{worker.log_tail()}"
+    advice = _NO_UV if _UV_IS_MISSING.search(said) else _LOOK
+    return JobFailedError(
+        f"{worker.describe()} ended before it could run anything. {advice}{worker.log_tail()}"
+    )
+
+
+def too_large(size: int, room: float) -> PayloadTooLargeError:
+    """Return the end of a call that no launch request can carry."""
+    return PayloadTooLargeError(
+        f"the call is {size:,} bytes when pickled; a job that is started for one call can be "
+        f"given at most {room:,} beside these options. Use reuse_workers=True, where calls of any "
+        "size go to running jobs, or let the function load its data itself."
+    )
+
+
+def with_note(error: BaseException, note: str = "") -> BaseException:
+    """Return `error` for one more future, with `note` after its text.
+
+    Each gets its own: a traceback must not grow with each future that raises it.
+    """
+    try:
+        own = type(error)(f"{error} {note}" if note else str(error))
+    except Exception:  # a constructor with arguments of its own
+        return error
+    own.__cause__ = error.__cause__
+    return own

@@ -1,0 +1,202 @@
+"""What jobs say, whichever way it came: through the log, or through the door."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hfexecutor.core import commands as do
+from hfexecutor.core import events as ev
+from hfexecutor.core.channel import Door
+from hfexecutor.errors import BrokenHubExecutor
+from hfexecutor.remote import entries as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hfexecutor.core.doors import Doors
+    from hfexecutor.core.ends import Ends
+    from hfexecutor.core.placement import Placement
+    from hfexecutor.core.state import State
+    from hfexecutor.core.tracking import Tracking
+    from hfexecutor.core.worker import Worker
+
+__all__ = ["Incoming"]
+
+# What a job may say about itself, as the outcome of call 0: the initializer failed, its process
+# died in it, or the image has another Python. Anything else is no word of ours.
+_ABOUT_THE_JOB = frozenset({b"I", b"D", b"M"})
+
+
+class Incoming:
+    """Follow what jobs say.
+
+    Attributes:
+        broken: Why no call can run any more, None if they can.
+    """
+
+    def __init__(
+        self, state: State, ends: Ends, doors: Doors, tracking: Tracking, placement: Placement
+    ) -> None:
+        self._state = state
+        self._ends = ends
+        self._doors = doors
+        self._tracking = tracking
+        self._placement = placement
+        self.broken: BrokenHubExecutor | None = None
+
+    # --- the ways ----------------------------------------------------------------------------
+
+    def heard(self, event: ev.Heard) -> None:
+        """Lines of a log."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        worker.log.silent = False  # also by lines that are none of ours
+        worker.note_starts(event.starts)
+        for item in event.news:
+            if type(item) is ev.Done:
+                news = item.call in state.pending.open
+                worker.channel.listening.log_says(item.call, state.now, news=news)
+        self._note(worker, event.news)
+        if worker.over:
+            return
+        if self._tracking.adopting is not None and event.starts and worker.hello is None:
+            # It was said long ago, and the log is a window.
+            self._note_hello(worker, ev.Hello(None, worker.port is not None))
+        if event.forged:
+            text = (
+                f"the log of {worker.describe()} has lines that look like the worker's and are not "
+                "authentic; they count as something that was printed"
+            )
+            state.report(logging.WARNING, text)
+        if worker.was_started_again and not worker.is_closing:
+            # The new supervisor runs the calls of the launch once more.
+            text = f"{worker.describe()} was started again, cancelling it"
+            state.report(logging.WARNING, text)
+            self._ends.stop(worker)
+        if event.gap:  # frames are missing: what was in them is kept there, if it is not here
+            worker.ask_again(state.now)
+
+    def answered(self, event: ev.Answered) -> None:
+        """The answer to a message."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        message = worker.channel.answered(event.number, event.seconds)
+        if message is None:
+            return
+        state.counters.messages += 1
+        state.ports.answered()
+        self._note(worker, event.news)
+        worker.surveyed = worker.surveyed or (worker.asked_for_all and message.has(wire.AGAIN))
+        if message.has(wire.RECALL):
+            back = any(isinstance(item, ev.GivenBack) and item.calls for item in event.news)
+            worker.recalling = False
+            worker.in_vain = 0 if back else worker.in_vain + 1
+
+    def fetched(self, event: ev.Fetched) -> None:
+        """A part of a large outcome, the last one with the outcome."""
+        worker = self._state.news_of(event.worker)
+        if worker is None:
+            return
+        worker.channel.fetched(event.number, event.call)
+        self._note(worker, event.news)
+
+    def listened(self, event: ev.Listened) -> None:
+        """What a worker says as it happens. The log says it again, later."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        listening = worker.channel.listening
+        ended = [item.call for item in event.news if isinstance(item, ev.Done)]
+        news = next((call for call in ended if call in state.pending.open), 0)
+        listening.answered(event.number, event.position, state.now, news=news, ended=ended)
+        self._note(worker, event.news)
+
+    # --- the news ----------------------------------------------------------------------------
+
+    def _note(self, worker: Worker, news: Sequence[ev.News]) -> None:
+        self._tracking.learn_from(worker, news)
+        for item in news:
+            kind = type(item)
+            if kind is ev.Done:
+                self._note_outcome(worker, item)  # type: ignore[arg-type]
+            elif worker.over:  # what it said before has ended it
+                return
+            elif isinstance(item, ev.Hello):
+                self._note_hello(worker, item)
+            elif isinstance(item, ev.Large):
+                self._note_large(worker, item)
+            elif isinstance(item, ev.GivenBack):
+                self._ends.requeue(worker, item.calls)
+            elif isinstance(item, ev.Unacknowledged):
+                worker.note_unacknowledged(item.outcomes)
+            elif isinstance(item, ev.Refused):
+                text = f"{worker.describe()} refused a message: {item.text}"
+                self._state.report(logging.WARNING, text)
+            elif isinstance(item, ev.Bye) and worker.bye is None:
+                worker.bye = item
+                self._state.polling.nudge(self._state.now)
+
+    def _note_hello(self, worker: Worker, hello: ev.Hello) -> None:
+        """Its job runs, and what is aboard begins."""
+        if worker.hello is not None:  # it is said again until somebody comes to the door
+            return
+        worker.greet(hello, self._state.now)
+        self._tracking.has_come_up(worker)
+        if worker.channel.door is Door.AWAITED:
+            if hello.door:
+                self._state.polling.nudge(self._state.now)
+                self._doors.open(worker)
+            else:
+                self._doors.could_not_open(worker, hello.why)
+
+    def _note_outcome(self, worker: Worker, done: ev.Done) -> None:
+        state = self._state
+        call = state.pending.open.get(done.call)
+        outcome = done.outcome
+        if not done.call:
+            self._note_word_of_job(worker, outcome)
+        elif call is None:  # answered before, by this worker or another, or cancelled
+            worker.note_answer(done.call)
+        elif call.worker != worker.id and not call.lost:  # a job speaks for itself alone
+            text = f"{worker.describe()} answers a call that it was not given"
+            state.report(logging.WARNING, text)
+        else:
+            # An earlier worker may answer while another one has it.
+            if call.worker != worker.id:
+                self._ends.release(call)
+            worker.answered(call, outcome.duration, state.now)
+            self._placement.duration = worker.duration
+            state.pending.close(call.id)
+            # Its future may have been cancelled in this moment, in another thread.
+            if call.claimed or state.claim(call):
+                state.completions.append(do.Completion(call, outcome, worker.describe()))
+            else:
+                self._ends.note_cancelled(call)
+
+    def _note_word_of_job(self, worker: Worker, outcome: ev.Outcome) -> None:
+        """No call can run, says a job; all others would say the same."""
+        if outcome.status in _ABOUT_THE_JOB:
+            self._state.do(do.Unwrap(worker.id, outcome, worker.describe()))
+        else:
+            text = f"{worker.describe()} sent an outcome of no call, which is ignored"
+            self._state.report(logging.WARNING, text)
+
+    def no_call_can_run(self, event: ev.Broken) -> None:
+        """What a job said of itself, as an error."""
+        error = event.error
+        if isinstance(error, BrokenHubExecutor):
+            self.broken = error
+        else:  # an image with another Python: the next job would be none the better
+            self.broken = BrokenHubExecutor(f"no call can run: {error}")
+            self.broken.__cause__ = error
+        self._ends.fail_all(error)
+
+    def _note_large(self, worker: Worker, large: ev.Large) -> None:
+        """Get a large outcome of which a worker has announced the size."""
+        if large.call not in self._state.pending.open:  # answered meanwhile, or cancelled
+            worker.acknowledge(large.call)
+        elif large.call in worker.held:
+            worker.channel.fetch(large.call, large.size)

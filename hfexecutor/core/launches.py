@@ -1,0 +1,208 @@
+"""From the wish for a job to a worker with one, or to the next best thing.
+
+What one launch goes through is in :mod:`~hfexecutor.core.launch`; here is what it carries, and what
+follows from how it ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from hfexecutor.core import commands as do
+from hfexecutor.core import events as ev
+from hfexecutor.core import failures
+from hfexecutor.core.launch import IN_DOUBT, LaunchState
+from hfexecutor.core.worker import Worker
+from hfexecutor.errors import HubRequestError, HubUnavailableError, RateLimitedError
+
+if TYPE_CHECKING:
+    from hfexecutor.core.ends import Ends
+    from hfexecutor.core.placement import Placement
+    from hfexecutor.core.state import State
+    from hfexecutor.errors import HubExecutorError
+
+__all__ = ["RETRY", "Launches"]
+
+PORTS = (20_000, 32_000)  # below the ports that systems hand out by themselves
+RETRY = ("retry",)  # on the agenda: the Hub may let us have more jobs again
+
+
+class Launches:
+    """Start workers, and take in what their launches come to."""
+
+    def __init__(self, state: State, ends: Ends, placement: Placement) -> None:
+        self._state = state
+        self._ends = ends
+        self._placement = placement
+        self._told_of: set[str] = set()  # jobs with our labels that are not ours
+
+    def start(self, slots: int) -> None:
+        """Start a worker."""
+        state = self._state
+        worker_id = f"{state.rng.getrandbits(64):016x}"
+        one_shot = state.ports.given_up
+        worker = Worker(
+            worker_id,
+            slots=1 if not state.limits.reuse_workers else slots,
+            one_shot=one_shot,
+            port=None if one_shot else state.rng.randrange(*PORTS),
+            limits=state.limits,
+            rules=state.rules,
+            jitter=state.rng.random,
+            now=state.now,
+        )
+        state.workers[worker_id] = worker
+        state.budget.open(worker_id, door=not one_shot)
+        state.touch(worker)
+        state.do(worker.launch.begin())
+
+    # --- the request -------------------------------------------------------------------------
+
+    def admitted(self, event: ev.Admitted) -> None:
+        """A launch has its turn: say what goes out, or that nobody wants it any more."""
+        state, worker = self._state, self._state.workers.get(event.worker)
+        if worker is None or worker.launch.attempt != event.attempt:
+            return
+        if worker.launch.state is not LaunchState.QUEUED:
+            return
+        if state.ports.given_up and worker.port is not None and not worker.launch.doubtful:
+            worker.give_up_port()  # not after a doubtful request: its job may have the port
+        if worker.cancelling or not self._board(worker):
+            self._ends.give_up_launch(worker)
+            return
+        worker.launch.post(state.now)
+        worker.launched_at = state.now
+        worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job
+        state.budget.sent(worker.id, state.now)
+        state.touch(worker)
+        calls = tuple(worker.held.values())
+        state.do(
+            do.Post(worker.id, event.attempt, calls, worker.slots, worker.one_shot, worker.port)
+        )
+
+    def _board(self, worker: Worker) -> bool:
+        """Choose calls for a launch request; False if there is nothing to launch a job for.
+
+        They go aboard only now: until the request may go out others can have them. Where calls
+        must not run twice, none go aboard of a job that can be reached later: so its launch can be
+        repeated until it succeeds, and if that makes two jobs only one is ever given a call.
+        """
+        limits, pending = self._state.limits, self._state.pending
+        if worker.launch.attempt > 1 and (worker.held or not worker.launch.repeatable):
+            return bool(worker.held)
+        if pending.next() is None:
+            return False
+        if not limits.max_retries and not worker.one_shot:
+            return True
+        count = worker.slots
+        if worker.one_shot and limits.reuse_workers:
+            count = self._placement.aboard(pending.waiting, worker.slots)
+        while worker.one_shot and (call := pending.next()) and call.size > limits.room:
+            self._ends.fail(call, failures.too_large(call.size, limits.room))
+        calls = pending.dequeue(count, limits.room - self._state.rules.entry * count)
+        if not calls and worker.one_shot and pending.next() is not None:
+            calls = pending.dequeue(1, limits.room)
+        worker.board(calls)
+        worker.launch.repeatable = bool(limits.max_retries)
+        return bool(calls) or (not worker.one_shot and pending.next() is not None)
+
+    # --- the answer --------------------------------------------------------------------------
+
+    def launched(self, event: ev.Launched) -> None:
+        """A launch was answered with a job."""
+        worker = self._state.workers.get(event.worker)
+        if worker is not None and worker.launch.is_open:
+            worker.launch.launched(event.job)
+            self._adopt(worker, event.job)
+        # An answer so late that the job was found meanwhile, or that nobody wants it: the worker's
+        # own job is meant if the ids are the same, else it is a second one.
+        elif worker is None or worker.job is None or worker.job.id != event.job.id:
+            self._ends.stop_stray(event.job)
+
+    def failed(self, event: ev.LaunchFailed) -> None:
+        """A launch was not answered with a job."""
+        state, worker = self._state, self._state.workers.get(event.worker)
+        if worker is None:  # nobody wants it any more; but its job may be there, and cost
+            unclear = {ev.LaunchFailure.UNCLEAR, ev.LaunchFailure.HOPELESS}
+            self._ends.doubt = self._ends.doubt or event.failure in unclear
+            return
+        if not worker.launch.is_open or worker.launch.attempt != event.attempt:
+            return
+        worker.launch.failed(event.failure, event.error, state.now)
+        if event.failure is not ev.LaunchFailure.REFUSED:
+            state.report(logging.INFO, f"{event.error} (attempt {event.attempt})")
+        self._follow_up(worker)
+
+    def looked(self, event: ev.Looked) -> None:
+        """The job of a launch was looked for."""
+        state, worker = self._state, self._state.workers.get(event.worker)
+        if worker is None or not worker.launch.is_open:
+            return
+        was_posted = worker.launch.state is LaunchState.POSTED
+        for job in event.jobs or ():
+            if job.foreign:
+                self.tell_of_foreign(job)
+        worker.launch.looked(event.jobs, state.now)
+        if was_posted and (found := worker.launch.job) is not None:
+            text = f"the launch of job {found.id} hangs, going on without its answer"
+            state.report(logging.INFO, text)
+        self._follow_up(worker)
+
+    def tell_of_foreign(self, job: ev.JobSeen) -> None:
+        """A label is a claim: a job that only says it is ours is left alone."""
+        if job.id not in self._told_of:
+            self._told_of.add(job.id)
+            text = f"job {job.id} carries this run's labels and is not ours: {job.foreign}"
+            self._state.report(logging.WARNING, text)
+
+    def _follow_up(self, worker: Worker) -> None:
+        """Follow up on a launch that has just moved on."""
+        self._state.touch(worker)
+        launch = worker.launch
+        if launch.state is LaunchState.DONE:
+            assert launch.job is not None
+            self._adopt(worker, launch.job)
+        elif launch.state is LaunchState.GIVEN_UP:
+            assert launch.error is not None
+            self._not_launched(worker, launch.error)
+        elif worker.cancelling and launch.state not in IN_DOUBT:
+            self._ends.give_up_launch(worker)
+
+    def _adopt(self, worker: Worker, job: ev.JobSeen) -> None:
+        """Give a worker the job that its launch has come to."""
+        state = self._state
+        state.touch(worker)
+        state.ports.seen = state.ports.seen or worker.port is not None
+        worker.see(job)
+        state.counters.jobs += 1
+        if worker.cancelling:  # it was to be stopped when there was nothing to be cancelled yet
+            self._ends.cancel_job(worker)
+            return
+        if worker.held:
+            state.do(do.Started(tuple(worker.held.values()), job))
+        state.do(worker.read_log(state.now))
+        state.polling.expect(state.now)
+
+    def _not_launched(self, worker: Worker, error: HubExecutorError) -> None:
+        """The Hub refuses a launch: go on with what there is, or give up at once."""
+        state, ends, doubtful = self._state, self._ends, worker.launch.doubtful
+        if worker.port is not None and not state.ports.seen and type(error) is HubRequestError:
+            # It may be the port that it does not want: without one calls run as well.
+            text = f"no job with a port can be started, going on without: {error}"
+            state.report(logging.WARNING, text)
+            state.ports.given_up = True
+            ends.pass_on(worker, error, attempted=False)
+        elif up := [w for w in state.live if w.hello is not None]:
+            # Credits or capacity are at an end, say: what runs is paid for, and can do the rest.
+            text = f"no more jobs for now, going on with {len(up)}: {error}"
+            state.report(logging.WARNING, text)
+            self._placement.most_jobs = len(up)
+            if isinstance(error, (HubUnavailableError, RateLimitedError)):  # that passes
+                state.agenda.set(RETRY, state.now + state.rules.pause)
+            ends.pass_on(worker, error, attempted=doubtful)
+        elif doubtful and not state.limits.max_retries and worker.held:
+            ends.pass_on(worker, error, attempted=True)  # it may have run: not once more
+        else:
+            ends.fail_all(error)
+            ends.remove(worker)

@@ -1,0 +1,112 @@
+"""How far it has come in words, as many as there is room for. No I/O, no clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfexecutor.progress.tally import Jobs, Standing
+
+__all__ = ["around_bar", "in_dollars", "sentence"]
+
+_BAR = 4  # columns that a bar should have
+
+
+def around_bar(title: str, standing: Standing, width: int) -> tuple[str, str]:
+    """Return what stands left and right of a bar in a line of `width` columns.
+
+    >>> from hfexecutor.progress.tally import Jobs, Standing
+    >>> around_bar("work", Standing(37, 2, 100, 12.0, 21.0, Jobs(2, 1, 3, 0.0012)), 80)
+    ('work  37%|', '| 37/100 [0:12<0:21, 2 failed, 2 of 3 jobs running, $0.0012]')
+    >>> around_bar("work", Standing(37, 2, 100, 12.0, 21.0, Jobs(2, 1, 3, 0.0012)), 50)
+    (' 37%|', '| 37/100 [0:12<0:21, 2 failed, $0.0012]')
+    >>> around_bar("work", Standing(0, 0, 100, 5.0, None, Jobs(0, 3, 3, 0.0)), 50)
+    ('  0%|', '| 0/100 [0:05<?, 3 jobs scheduling]')
+    """
+    done, total = standing.done, standing.total
+    percent = f"{100 * done // total if total else 0:3d}%|"
+    times = _clock(standing.seconds)
+    if not standing.over:
+        times += f"<{'?' if standing.left is None else _clock(standing.left)}"
+    failed = f"{standing.failed:,} failed" if standing.failed else ""
+    jobs, dollars = _jobs(standing), _dollars(standing)
+    heads = [f"{title} {percent}" if title else percent, percent]
+    waits = standing.jobs is not None and not standing.jobs.running and not standing.over
+    short = [times, failed, jobs if waits else dollars]
+    tails = [[times, failed, jobs, dollars], short, [times, failed], [times]]
+    choices = [(heads[0], tails[0]), *((heads[1], tail) for tail in tails)]
+    for head, parts in choices:
+        tail = f"| {done:,}/{total:,} [{', '.join(part for part in parts if part)}]"
+        if len(head) + len(tail) + _BAR <= width:
+            break
+    return head, tail
+
+
+def sentence(title: str, standing: Standing) -> str:
+    """Return it as a line of a log.
+
+    >>> from hfexecutor.progress.tally import Jobs, Standing
+    >>> sentence("work", Standing(37, 2, 100, 12.0, 21.0, Jobs(2, 1, 3, 0.0012)))
+    'work: 37 of 100 done, 2 failed, 2 of 3 jobs running, $0.0012, after 0:12, about 0:21 left'
+    """
+    left = "" if standing.left is None or standing.over else f"about {_clock(standing.left)} left"
+    parts = [
+        f"{standing.done:,} of {standing.total:,} done",
+        f"{standing.failed:,} failed" if standing.failed else "",
+        _jobs(standing),
+        _dollars(standing),
+        f"after {_clock(standing.seconds)}",
+        left,
+    ]
+    return f"{title}: {', '.join(part for part in parts if part)}"
+
+
+def _jobs(standing: Standing) -> str:
+    """Return the jobs by stage, which is what calls wait for while none runs."""
+    jobs = standing.jobs
+    if jobs is None:
+        return ""
+    if standing.over:
+        return _many(jobs.started)
+    return _jobs_now(jobs)
+
+
+def _jobs_now(jobs: Jobs) -> str:
+    in_all = jobs.running + jobs.scheduling
+    if not in_all:
+        return "no job"
+    if not jobs.running:
+        return f"{_many(in_all)} scheduling"
+    if not jobs.scheduling:
+        return f"{_many(in_all)} running"
+    return f"{jobs.running:,} of {_many(in_all)} running"
+
+
+def _many(jobs: int) -> str:
+    return f"{jobs:,} job{'' if jobs == 1 else 's'}"
+
+
+def _dollars(standing: Standing) -> str:
+    if standing.jobs is None or standing.jobs.dollars is None:
+        return ""
+    return in_dollars(standing.jobs.dollars)
+
+
+def in_dollars(amount: float) -> str:
+    """Return an amount of money with as many digits as it needs.
+
+    >>> in_dollars(12.5), in_dollars(0.0012)
+    ('$12.50', '$0.0012')
+    """
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
+def _clock(seconds: float) -> str:
+    """Return a duration as clocks show it.
+
+    >>> _clock(3723.4), _clock(59.7)
+    ('1:02:03', '0:59')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

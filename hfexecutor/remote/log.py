@@ -1,0 +1,247 @@
+"""What is written into the log, and when. Pure: lines come out of `chunk` when they are wanted.
+
+Outcomes are packed many to a line, for the log is a window of perhaps a thousand lines; yet the
+first of a burst, and the last one when nothing else runs, are written at once. What the client has
+not acknowledged is kept and written again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .entries import (
+    HELD,
+    LARGE,
+    OUTCOME,
+    PRINTED,
+    SPEAKER,
+    Entry,
+    entry_size,
+    pack_ids,
+    pack_printed,
+    pack_speaker,
+)
+from .frames import MAX_BODY
+from .unacknowledged import Unacknowledged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .frames import LineWriter
+    from .listeners import Feed
+
+__all__ = ["LARGE_BYTES", "Log"]
+
+_SPEAKER_EVERY = 100  # lines: so that a window that has lost the first name finds another
+_HELLO_AGAIN = 2.0  # seconds; then twice as many, until somebody has come to the door
+_SHORTEST_GAP, _LONGEST_GAP = 0.002, 0.05  # seconds between lines while a burst lasts
+_CHUNK_BYTES = 1 << 16
+LARGE_BYTES = 1 << 18  # an outcome of so many bytes is fetched through the door
+_FETCH_SECONDS = 60.0  # after which it is written into the log
+_HELD_SECONDS = 1.0  # that a call is here before the log says so: most are over by then
+_HELD_AT_ONCE = 500  # calls of which one entry says so
+
+
+class Log:
+    """Entries and printed lines on their way into the log.
+
+    Args:
+        writer: makes frames.
+        feed: takes outcomes and lines as they are written for the first time; None for none.
+
+    Attributes:
+        fetched: a client comes to the door, and fetches what is large.
+        unacknowledged: outcomes that the client may not have.
+    """
+
+    def __init__(self, writer: LineWriter, feed: Feed | None = None) -> None:
+        self._writer = writer
+        self._feed = feed
+        self._entries: list[Entry] = []  # waiting for company
+        self._size = 0
+        self._lines: deque[Iterator[bytes]] = deque()  # to be written
+        self._speaker = (0, 0)  # the call whose line was the last one, and that line's number
+        self._written_at = float("-inf")
+        self._gap = _SHORTEST_GAP
+        self._closed = False  # a line was closed since the last step
+        self._hello: Entry | None = None
+        self._hello_at, self._hello_pause = 0.0, _HELLO_AGAIN
+        self._fetch_by: dict[int, float] = {}  # announced outcomes, and when they are written
+        self._held: dict[int, float] = {}  # calls that are here, and when that is written
+        self._fresh = 0  # lines written for the first time
+        self.fetched = False
+        self.unacknowledged = Unacknowledged()
+
+    # --- what is to be written ------------------------------------------------------------------
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry in one of the next lines."""
+        size = entry_size(entry)
+        if self._size + size > MAX_BODY and self._entries:
+            self._close_line()
+        self._entries.append(entry)
+        self._size += size
+
+    def introduce(self, hello: Entry, now: float) -> None:
+        """Write HELLO, and again after a while: without it nobody knows of the door."""
+        self._hello, self._hello_at, self._hello_pause = hello, now, _HELLO_AGAIN
+        self._repeat_hello(now)
+
+    def outcome(self, call: int, data: bytes, now: float) -> None:
+        """Write an outcome and keep it until it is acknowledged; that of call 0 is never kept.
+
+        Of a large one only the size is written where somebody can fetch it; if nobody does, it is
+        written after all.
+        """
+        kept = self.unacknowledged
+        self._held.pop(call, None)
+        if call:
+            kept.keep(call, data, self._fresh)
+        if call and self.fetched and len(data) >= LARGE_BYTES and kept.has_room:
+            self.add(self.announce(call, len(data), now))
+        else:
+            self.add(Entry(OUTCOME, call, 0, 1, data))
+
+    def announce(self, call: int, size: int, now: float) -> Entry:
+        """Return what tells of an outcome that is to be fetched; if nobody does, it is written."""
+        self.unacknowledged.announce(call)
+        self._fetch_by.setdefault(call, now + _FETCH_SECONDS)
+        return Entry(LARGE, call, 0, 1, pack_ids([size]))
+
+    def fetching(self, call: int, now: float) -> None:
+        """Note that a client fetches an outcome: it may take its time."""
+        if call in self._fetch_by:
+            self._fetch_by[call] = now + _FETCH_SECONDS
+
+    def hold(self, call: int, now: float) -> None:
+        """Write that a call is here, unless it has an outcome before long.
+
+        It is what a later process learns from which calls were handed out.
+        """
+        self._held[call] = now + _HELD_SECONDS
+
+    def let_go(self, calls: Iterable[int]) -> None:
+        """Note that calls were given back."""
+        for call in calls:
+            self._held.pop(call, None)
+
+    @property
+    def awaits_fetches(self) -> bool:
+        """Whether something was announced that may still be fetched."""
+        return any(call in self.unacknowledged for call in self._fetch_by)
+
+    def repeat(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
+        """Write outcomes again, whole."""
+        entries = [Entry(OUTCOME, call, 0, 1, data) for call, data in outcomes]
+        if entries:
+            self._close_line()
+            self._lines.append(self._writer.lines(entries))
+
+    def show(self, call: int, number: int, joined: bool, text: bytes) -> None:
+        """Write a line that a call printed: its number, and whether it goes on the last one."""
+        fluent = self._speaker == (call, number - 1) and number % _SPEAKER_EVERY and not joined
+        if not fluent:
+            self.add(Entry(SPEAKER, call, 0, 1, pack_speaker(number, joined=joined)))
+            self._close_line()
+        self._speaker = (call, number)
+        self._lines.append(iter((text,)))
+        self._fresh += 1
+        if self._feed is not None and call:
+            line = pack_printed(number, text, joined=joined)
+            self._feed.add(Entry(PRINTED, call, 0, 1, line))
+
+    def last_words(self) -> None:
+        """Write once more what the client may not have, as far as it is little."""
+        self.repeat(self.unacknowledged.last_words())
+
+    # --- when -----------------------------------------------------------------------------------
+
+    def due(self) -> float | None:
+        """Return when :meth:`step` has something to do although nothing happens; None: never."""
+        moments = list(self._fetch_by.values())
+        if self._held:
+            moments.append(next(iter(self._held.values())))
+        if self._hello is not None:
+            moments.append(self._hello_at)
+        if self._entries:
+            moments.append(self._written_at + self._gap)
+        return min(moments, default=None)
+
+    def step(self, now: float, *, alone: bool) -> None:
+        """Decide what is written now; to be called when all that has happened was dealt with.
+
+        Args:
+            now: seconds.
+            alone: nothing more is about to be written, so there is nothing to wait for.
+        """
+        self._repeat_hello(now)
+        self._write_unfetched(now)
+        if self._held:
+            self._write_held(now)
+        if self._closed:
+            self._written_at, self._closed = now, False
+        due = self._written_at + self._gap
+        if self._entries and (alone or due <= now):
+            # Wait longer while one line follows the other; begin again after a pause.
+            pause = now - due >= _LONGEST_GAP
+            self._gap = _SHORTEST_GAP if pause else min(2 * self._gap, _LONGEST_GAP)
+            self._close_line()
+            self._written_at, self._closed = now, False
+        self.repeat(self.unacknowledged.out_of_sight(self._fresh))
+
+    @property
+    def empty(self) -> bool:
+        """Whether all that was to be written has been taken."""
+        return not (self._entries or self._lines)
+
+    def chunk(self) -> bytes:
+        """Return the next lines, about 64 KiB of them; nothing if there is none."""
+        pieces, size = [], 0
+        while self._lines and size < _CHUNK_BYTES:
+            line = next(self._lines[0], None)
+            if line is None:
+                self._lines.popleft()
+                continue
+            pieces.append(line)
+            size += len(line)
+        pieces.append(b"")
+        return b"\n".join(pieces)
+
+    def _repeat_hello(self, now: float) -> None:
+        if self._hello is None or self._hello_at > now:
+            return
+        if self.fetched:
+            self._hello = None
+            return
+        self.add(self._hello)
+        self._hello_at, self._hello_pause = now + self._hello_pause, 2 * self._hello_pause
+
+    def _write_unfetched(self, now: float) -> None:
+        due = [call for call, moment in self._fetch_by.items() if moment <= now]
+        for call in due:
+            del self._fetch_by[call]
+        if due:
+            self.repeat(self.unacknowledged.take_announced(due))
+
+    def _write_held(self, now: float) -> None:
+        due = []
+        for call, moment in self._held.items():  # the longest here comes first
+            if moment > now:
+                break
+            due.append(call)
+        for call in due:
+            del self._held[call]
+        for start in range(0, len(due), _HELD_AT_ONCE):
+            self.add(Entry(HELD, 0, 0, 1, pack_ids(due[start : start + _HELD_AT_ONCE])))
+
+    def _close_line(self) -> None:
+        if self._entries:
+            entries, self._entries, self._size = self._entries, [], 0
+            self._lines.append(self._writer.lines(entries))
+            self._fresh += 1
+            self._closed = True
+            if self._feed is not None:
+                for entry in entries:
+                    if entry.kind == OUTCOME or entry.kind == LARGE:  # noqa: PLR1714 - by far the fastest
+                        self._feed.add(entry)

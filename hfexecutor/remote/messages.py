@@ -1,0 +1,116 @@
+"""Messages through the door: opened if they are authentic, done once, answered each time. Pure."""
+
+from __future__ import annotations
+
+from . import entries, seals
+from .entries import FrameError
+from .orders import LackingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .entries import Entry
+    from .listeners import Listeners
+
+__all__ = ["FORBIDDEN", "OK", "Messages"]
+
+OK, BAD_REQUEST, FORBIDDEN, CONFLICT = 200, 400, 403, 409
+_REMEMBERED = 1024  # messages whose replies can be repeated
+_REMEMBERED_BYTES = 16 << 20  # of which some have outcomes in them
+
+
+class Messages:
+    """Deal with sealed messages.
+
+    Args:
+        seal: of the launch.
+        listeners: takes requests that are to stand.
+        receive: does what a message says and returns the reply; takes the entries, the time, and
+            whether the message is new. An old one only reads.
+
+    Attributes:
+        heard_at: when somebody who does not only look at us has last said something; None: never.
+    """
+
+    def __init__(
+        self,
+        seal: seals.Seal,
+        listeners: Listeners,
+        receive: Callable[[list[Entry], float, bool], list[Entry]],
+    ) -> None:
+        self._seal = seal
+        self._listeners = listeners
+        self._receive = receive
+        self._replies: dict[int, bytes] = {}
+        self._bytes = 0
+        self._forgotten = 0  # no reply up to this number can be repeated; 0 is the launch message
+        self._newest = 0
+        self.heard_at: float | None = None
+
+    def answer(
+        self, message: bytes | bytearray, now: float, ticket: int
+    ) -> tuple[int, bytes] | None:
+        """Return HTTP status and body for a message. The same number again does nothing twice.
+
+        None if the request is to stand: its answer is given to its `ticket` later.
+        """
+        try:
+            number, body = seals.open_message(self._seal, message)
+        except FrameError:
+            return FORBIDDEN, b""
+        reply = self._replies.get(number)
+        if reply is not None:
+            self.heard_at = now
+            return OK, reply
+        try:
+            said = entries.unpack(body)
+        except FrameError:  # authentic, and still nonsense: a bug of the client
+            return BAD_REQUEST, b""
+        if len(said) == 1 and said[0].kind == entries.CONTACT:
+            return OK, seals.seal_reply(self._seal, number, entries.pack([self._contact(now)]))
+        self.heard_at = now
+        if len(said) == 1 and said[0].kind == entries.LISTEN:
+            return self._listen(ticket, number, said[0], now)
+        return self._do(number, said, now)
+
+    def _do(self, number: int, said: list[Entry], now: float) -> tuple[int, bytes]:
+        """Do what a message says that was not answered before."""
+        reads = all(entry.kind == entries.FETCH for entry in said)
+        if number <= self._forgotten and not reads:
+            return CONFLICT, b""
+        new = number > self._newest
+        self._newest = max(number, self._newest)
+        try:
+            received = self._receive(said, now, new or not reads)
+        except LackingError:  # nobody can tell what was said in this job's former life
+            return CONFLICT, b""
+        reply = seals.seal_reply(self._seal, number, entries.pack(received))
+        if not reads:  # those can be done again, and are too large to remember
+            self._remember(number, reply)
+        return OK, reply
+
+    def _contact(self, now: float) -> Entry:
+        """Return how many milliseconds ago somebody was in touch; none where nobody ever was."""
+        if len(self._listeners):
+            silent = [0]
+        else:
+            silent = [] if self.heard_at is None else [int(1000 * (now - self.heard_at))]
+        return entries.Entry(entries.CONTACT, 0, 0, 1, entries.pack_ids(silent))
+
+    def _listen(
+        self, ticket: int, number: int, order: Entry, now: float
+    ) -> tuple[int, bytes] | None:
+        try:
+            self._listeners.add(ticket, number, order, now)
+        except (FrameError, ValueError):  # as above
+            return BAD_REQUEST, b""
+        return None
+
+    def _remember(self, number: int, reply: bytes) -> None:
+        self._replies[number] = reply
+        self._bytes += len(reply)
+        while len(self._replies) > _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            oldest = min(self._replies)
+            self._bytes -= len(self._replies.pop(oldest))
+            self._forgotten = max(self._forgotten, oldest)

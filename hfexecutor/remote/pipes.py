@@ -1,0 +1,159 @@
+"""What supervisor and child say to each other through their pipes: both ends in one place.
+
+Down go items: functions, what calls need, the word that the initializer may run, and calls. The
+child works on a call only when it holds the call's ticket, 8 bytes in a pipe of their own, so what
+it has not begun can be taken back: whoever reads the ticket has the call. A call whose ticket was
+taken back is skipped.
+
+Up go results, one for each call, after the child has ended the call's output with its marker.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Result = tuple[bytes, int, float, bytes | bytearray]  # status, call, seconds, payload
+
+__all__ = [
+    "ARCHIVE",
+    "CALL",
+    "ENVIRONMENT",
+    "FUNCTION",
+    "INITIALIZER",
+    "READY",
+    "TICKET",
+    "ItemReader",
+    "ResultReader",
+    "pack_item",
+    "pack_result_head",
+]
+
+FUNCTION, INITIALIZER, CALL = b"F", b"I", b"C"
+ENVIRONMENT, ARCHIVE = b"E", b"A"  # to be put on the search path
+READY = b"R"  # a result of no call: the child has started
+
+TICKET = struct.Struct("<Q")
+_ITEM = struct.Struct("<cQQ")
+_RESULT = struct.Struct("<cQdQ")
+_AT_ONCE = 1 << 18
+
+
+def pack_item(kind: bytes, number: int, data: bytes) -> tuple[bytes, bytes]:
+    """Return the head and the data of an item: a function, an initializer or a call."""
+    return _ITEM.pack(kind, number, len(data)), data
+
+
+def pack_result_head(status: bytes, call: int, duration: float, size: int) -> bytes:
+    """Return what stands before the payload of a result, of `size` bytes."""
+    return _RESULT.pack(status, call, duration, size)
+
+
+class ItemReader:
+    """Read exact amounts from a blocking pipe, few reads for many small items."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._data = b""
+        self._start = 0
+
+    def item(self) -> tuple[bytes, int, bytes | bytearray]:
+        """Return kind, number and data of the next item.
+
+        Raises:
+            EOFError: the supervisor is gone.
+        """
+        kind, number, size = _ITEM.unpack(self._read(_ITEM.size))
+        return kind, number, self._read(size)
+
+    def _read(self, size: int) -> bytes | bytearray:
+        end = self._start + size
+        if end > len(self._data):
+            return self._read_on(size)
+        data = self._data[self._start : end]
+        self._start = end
+        return data
+
+    def _read_on(self, size: int) -> bytes | bytearray:
+        have = self._data[self._start :]
+        self._data, self._start = b"", 0
+        if size > _AT_ONCE:
+            return _read_large(self._fd, have, size)
+        while len(have) < size:
+            have += _read_some(self._fd)
+        self._data, self._start = have, size
+        return have[:size]
+
+
+def _read_some(fd: int) -> bytes:
+    data = os.read(fd, _AT_ONCE)
+    if not data:
+        raise EOFError
+    return data
+
+
+def _read_large(fd: int, have: bytes, size: int) -> bytearray:
+    data = bytearray(size)
+    data[: len(have)] = have
+    with memoryview(data) as view:
+        got = len(have)
+        while got < size:
+            more = os.readv(fd, [view[got:]])
+            if not more:
+                raise EOFError
+            got += more
+    return data
+
+
+class ResultReader:
+    """Put a child's results together from what its pipe gives at a time."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._large: bytearray | None = None  # a payload that comes in many reads
+        self._head: tuple[bytes, int, float, int] = (b"", 0, 0.0, 0)
+        self._got = 0
+
+    def read(self, fd: int) -> bool:
+        """Read once from `fd`, which does not block; say whether it may have more.
+
+        Raises:
+            BlockingIOError: there is nothing now.
+        """
+        if self._large is not None:
+            with memoryview(self._large) as view:
+                more = os.readv(fd, [view[self._got :]])
+            self._got += more
+            return more > 0
+        data = os.read(fd, _AT_ONCE)
+        self._data = self._data + data if self._data else data
+        return len(data) > 0
+
+    def take(self) -> Iterator[Result]:
+        """Yield each result that is complete."""
+        if self._large is not None:
+            if self._got < len(self._large):
+                return
+            yield (*self._head[:3], self._large)
+            self._large = None
+        data, start, size = self._data, 0, _RESULT.size
+        self._data = b""
+        while len(data) - start >= size:
+            status, call, duration, length = head = _RESULT.unpack_from(data, start)
+            end = start + size + length
+            if end > len(data):
+                if length > _AT_ONCE:
+                    self._begin_large(head, data[start + size :])
+                    return
+                break
+            yield status, call, duration, data[start + size : end]
+            start = end
+        self._data = data[start:]
+
+    def _begin_large(self, head: tuple[bytes, int, float, int], have: bytes) -> None:
+        self._head, self._large, self._got = head, bytearray(head[3]), len(have)
+        self._large[: len(have)] = have

@@ -1,0 +1,119 @@
+"""Futures: where outcomes are unpickled, and users' callbacks run."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hfexecutor.core.events import Broken
+from hfexecutor.errors import HubExecutorError
+from hfexecutor.results import unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfexecutor.core import commands as do
+    from hfexecutor.core.call import Call
+    from hfexecutor.core.events import Event
+    from hfexecutor.futures import PoolFuture
+    from hfexecutor.remote.outcomes import Outcome
+
+__all__ = ["Completer", "claim"]
+
+logger = logging.getLogger("hfexecutor")
+
+
+def claim(call: Call) -> bool:
+    """Mark a call's future as running; False if it was cancelled before."""
+    future = call.future
+    state = _state(future)
+    if state == "PENDING" or state == "CANCELLED":  # noqa: PLR1714 - asked for each call
+        claimed: bool = future.set_running_or_notify_cancel()
+        return claimed
+    return state == "RUNNING"
+
+
+class Completer:
+    """Give calls' futures their ends.
+
+    A future's callbacks are a user's code, and may do anything, submit new calls among it: so no
+    state of ours changes while they run.
+
+    Args:
+        tell: Takes events to the core.
+        keep: Takes the outcomes of calls whose results are kept for later runs.
+
+    Attributes:
+        done: Futures that got a value.
+        failed: Futures that got an error.
+    """
+
+    def __init__(
+        self, tell: Callable[[Event], None], keep: Callable[[Any, Outcome], None] | None = None
+    ) -> None:
+        self._tell = tell
+        self._keep = keep
+        self.done = 0
+        self.failed = 0
+
+    def started(self, command: do.Started) -> None:
+        """Tell futures their job."""
+        for call in command.calls:
+            call.future.started_in(command.job)
+
+    def complete(self, command: do.Complete) -> None:
+        """Give outcomes to their futures, which are running."""
+        for call, outcome, where in command.completions:
+            future = call.future
+            future.printed_in_all(outcome.printed, unterminated=outcome.unterminated)  # type: ignore[attr-defined]
+            if call.kept_as is not None and self._keep is not None:
+                self._keep(call.kept_as, outcome)  # type: ignore[arg-type]
+            value, error = unwrap(outcome, lambda where=where: where, call.attachments)  # type: ignore[arg-type, misc]
+            self._resolve(future, value, error)
+            del value
+
+    def fail(self, command: do.Fail) -> None:
+        """End a future with an error, unless it was cancelled."""
+        if claim(command.call):
+            self._resolve(command.call.future, None, command.error)
+        else:
+            command.call.future.release()
+
+    def cancel(self, command: do.CancelFuture) -> None:
+        """Cancel a future that is not running."""
+        future = command.call.future
+        future.cancel()
+        self._wake(future)
+
+    def notify(self, command: do.NotifyCancelled) -> None:
+        """Wake who waits for a future that was cancelled."""
+        self._wake(command.call.future)
+
+    def unwrap(self, command: do.Unwrap) -> None:
+        """Say why no call can run in a job."""
+        error = unwrap(command.outcome, lambda: command.where)[1]  # type: ignore[arg-type]
+        if not isinstance(error, HubExecutorError):
+            error = HubExecutorError(f"{command.where} says that no call can run, and not why")
+        self._tell(Broken(command.worker, error))
+
+    def _resolve(self, future: PoolFuture[Any], value: Any, error: BaseException | None) -> None:
+        future.release()
+        try:
+            if error is None:
+                self.done += 1
+                future.set_result(value)
+            else:
+                self.failed += 1
+                future.set_exception(error)
+        except BaseException:  # a callback's, which the stdlib lets through: none of ours
+            logger.exception("a future's callback wanted to end the thread")
+
+    def _wake(self, future: PoolFuture[Any]) -> None:
+        future.release()
+        if _state(future) == "CANCELLED":
+            future.set_running_or_notify_cancel()
+
+
+def _state(future: PoolFuture[Any]) -> str:
+    """Return the state in the stdlib's words; no public method tells CANCELLED from notified."""
+    return future._state  # noqa: SLF001

@@ -1,0 +1,128 @@
+"""Doors: messages to workers, and large outcomes from them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hfexecutor.core.events import (
+    Answered,
+    DoorFailure,
+    Fetched,
+    FetchFailed,
+    Listened,
+    ListenFailed,
+    Unanswered,
+)
+from hfexecutor.hub.doors import (
+    DoorAmbiguousError,
+    DoorError,
+    DoorRejectedError,
+    DoorUnreachableError,
+)
+from hfexecutor.hub.hosts import Door
+from hfexecutor.remote import entries as wire
+from hfexecutor.remote import frames
+from hfexecutor.runtime.news import news_of
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from hfexecutor.core import commands as do
+    from hfexecutor.runtime.edge import Surroundings
+
+__all__ = ["DoorClient"]
+
+
+class DoorClient:
+    """Take messages to doors, each of them once for each command."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._hub = around.connection.hub
+        self._links = around.links
+        self._tasks = around.tasks
+        self._tell = around.tell
+        self._loop = asyncio.get_running_loop()
+        self._doors: dict[str, Door] = {}
+        self._under_way: dict[str, set[asyncio.Task[None]]] = {}
+
+    def send(self, command: do.Send) -> None:
+        """Take a message to a door, and its answer back."""
+        self._start(command.worker, self._send(command))
+
+    def fetch(self, command: do.Fetch) -> None:
+        """Fetch a part of a large outcome."""
+        self._start(command.worker, self._fetch(command))
+
+    def listen(self, command: do.Listen) -> None:
+        """Wait for what a worker says as it happens."""
+        self._start(command.worker, self._listen(command))
+
+    def forget(self, worker: str) -> None:
+        """Hang up: the worker is over."""
+        for task in self._under_way.pop(worker, ()):
+            task.cancel()
+        if (door := self._doors.pop(worker, None)) is not None:
+            self._hub.forget_door(door)
+
+    def _start(self, worker: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.start(work, worker)
+        tasks = self._under_way.setdefault(worker, set())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _send(self, command: do.Send) -> None:
+        worker, number, begun = command.worker, command.number, self._loop.time()
+        try:
+            reply = await self._ask(command, command.entries)
+        except frames.FrameError as error:
+            self._tell(Unanswered(worker, number, DoorFailure.FORGED, 0, str(error)))
+        except DoorError as error:
+            failure, status = _sort(error)
+            self._tell(Unanswered(worker, number, failure, status, str(error)))
+        else:
+            seconds = self._loop.time() - begun
+            self._tell(Answered(worker, number, news_of(reply), seconds))
+
+    async def _fetch(self, command: do.Fetch) -> None:
+        worker, number, call = command.worker, command.number, command.call
+        order = wire.Entry(wire.FETCH, call, 0, 1, wire.pack_ids([command.part]))
+        try:
+            reply = await self._ask(command, (order,))
+        except (DoorError, frames.FrameError) as error:
+            self._tell(FetchFailed(worker, number, call, str(error)))
+        else:
+            # The parser puts parts together, whichever way they have come.
+            news = news_of(self._links.of(worker).parser.join(reply))
+            self._tell(Fetched(worker, number, call, news))
+
+    async def _listen(self, command: do.Listen) -> None:
+        worker, number = command.worker, command.number
+        wish = wire.pack_ids([command.position, int(1000 * command.seconds)])
+        try:
+            reply = await self._ask(command, (wire.Entry(wire.LISTEN, 0, 0, 1, wish),))
+        except (DoorError, frames.FrameError) as error:
+            self._tell(ListenFailed(worker, number, str(error)))
+        else:
+            entries = tuple(self._links.of(worker).parser.told(reply))
+            position = next((e.call for e in entries if e.kind == wire.POSITION), command.position)
+            self._tell(Listened(worker, number, position, news_of(entries)))
+
+    async def _ask(
+        self, command: do.Send | do.Fetch | do.Listen, entries: tuple[wire.Entry, ...]
+    ) -> list[wire.Entry]:
+        door = self._doors[command.worker] = Door(command.door, command.job, command.port)
+        seal, number = self._links.of(command.worker).seal, command.number
+        message = frames.seal_message(seal, number, wire.pack(entries))
+        answer = await self._hub.knock(door, message, timeout=command.patience)
+        return wire.unpack(frames.open_reply(seal, number, answer))
+
+
+def _sort(error: DoorError) -> tuple[DoorFailure, int]:
+    if isinstance(error, DoorRejectedError):
+        return DoorFailure.REJECTED, error.status
+    if isinstance(error, DoorUnreachableError):
+        return DoorFailure.UNREACHABLE, 0
+    assert isinstance(error, DoorAmbiguousError)
+    return DoorFailure.AMBIGUOUS, 0

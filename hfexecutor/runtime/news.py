@@ -1,0 +1,96 @@
+"""From entries, which a job has sent and a MAC vouches for, to news that the core understands."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hfexecutor.core.events import (
+    Bye,
+    Done,
+    GivenBack,
+    Held,
+    Hello,
+    Large,
+    News,
+    Refused,
+    Unacknowledged,
+)
+from hfexecutor.remote import entries as wire
+from hfexecutor.remote import outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["news_of"]
+
+logger = logging.getLogger("hfexecutor")
+
+
+def news_of(entries: Iterable[wire.Entry]) -> tuple[News, ...]:
+    """Return what these entries say; what cannot be read is left out, with a warning."""
+    found = []
+    for entry in entries:
+        try:
+            news = _read(entry)
+        except (outcomes.OutcomeError, wire.FrameError, ValueError) as error:
+            logger.warning("a job says something that cannot be read: %s", error)
+        else:
+            if news is not None:
+                found.append(news)
+    return tuple(found)
+
+
+def _read(entry: wire.Entry) -> News | None:
+    read = _READERS.get(entry.kind)
+    return read(entry) if read is not None else None
+
+
+def _done(entry: wire.Entry) -> Done:
+    return Done(entry.call, outcomes.decode(entry.data))
+
+
+def _large(entry: wire.Entry) -> Large:
+    (size,) = wire.unpack_ids(entry.data)
+    return Large(entry.call, size)
+
+
+def _hello(entry: wire.Entry) -> Hello:
+    words = _json(entry.data)
+    return Hello(
+        slots=_number(words, "slots") or None,
+        door=words.get("door") is not None,
+        why=str(words.get("door_error") or ""),
+    )
+
+
+def _bye(entry: wire.Entry) -> Bye:
+    words = _json(entry.data)
+    return Bye(_number(words, "calls", -1), bool(words.get("returned")))
+
+
+_READERS: dict[int, Callable[[wire.Entry], News]] = {
+    wire.OUTCOME: _done,
+    wire.LARGE: _large,
+    wire.HELD: lambda entry: Held(wire.unpack_ids(entry.data)),
+    wire.RECALL: lambda entry: GivenBack(wire.unpack_ids(entry.data)),
+    wire.STATE: lambda entry: Unacknowledged(_number(_json(entry.data), "unacked")),
+    wire.HELLO: _hello,
+    wire.BYE: _bye,
+    wire.REFUSED: lambda entry: Refused(repr(entry.data[:200])),
+}
+
+
+def _number(words: dict[str, Any], name: str, default: int = 0) -> int:
+    value = words.get(name)
+    return value if isinstance(value, int) else default
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    """Return what is told; what another version tells in another shape is nothing."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

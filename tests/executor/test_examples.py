@@ -1,0 +1,90 @@
+"""README's and the docs' blocks of Python and every example run, on the embedded Hub."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks_of(document: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = blocks_of(README)
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def run(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        env={**os.environ, "HFEXECUTOR_ENDPOINT": "local", **variables},
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_a_python_block_of_the_readme_runs(number, tmp_path):
+    script = tmp_path / "block.py"
+    script.write_text(BLOCKS[number])
+
+    done = run(script)
+
+    assert done.stdout
+    assert done.stderr == ""
+
+
+# What the other pages show runs page by page, on one Hub. What testing.md shows are tests, and jobs
+# of joblib.md install joblib: tests/local/test_pytest_plugin.py and tests/integrations/ run these.
+PAGES = {
+    path.stem: blocks
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    if path.stem not in {"testing", "joblib"}
+    and (blocks := blocks_of(path.read_text(encoding="utf-8")))
+}
+FIRST = {"getting-started"}  # what a new user reads; the others are slow, all of them together
+ELSEWHERE = "from transformers import"  # gigabytes, and a GPU
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page not in FIRST)) for page in PAGES],
+)
+def test_the_python_blocks_of_a_page_run(page, hub, tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(block for block in PAGES[page] if ELSEWHERE not in block))
+
+    done = run(script, HFEXECUTOR_ENDPOINT=hub.endpoint, HF_TOKEN=hub.token)
+
+    assert done.stdout
+    assert hub.running == 0
+
+
+SLOW = {"quickstart.py"}  # it parses all of the standard library, twice
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.name in SLOW))
+        for path in EXAMPLES
+    ],
+)
+def test_an_example_runs(path):
+    done = run(path)
+
+    assert done.stdout
+    assert "UNEXPECTED" not in done.stdout

@@ -1,0 +1,285 @@
+"""One run: from its plan to its report."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hfexecutor.core import events as ev
+
+from . import checks as checking
+from . import user
+from .checks import Checks, WrongError
+from .client import Client
+from .clock import Clock, LivelockError
+from .hub import Hub
+from .plan import Plan
+
+PATIENCE = 900.0  # seconds after everything heals in which all calls have to end, besides their own
+MOST, FOR_EACH_CALL = 300_000, 100  # things that happen in a run
+FAREWELL = 60.0  # in which the core has to finish once it is closed and no call is open
+
+
+@dataclass
+class Report:
+    """What a run did, and what went wrong with it."""
+
+    plan: Plan
+    check: str = ""
+    wrong: str = ""
+    reached: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    jobs: int = 0
+    requests: int = 0
+    events: int = 0
+    virtual: float = 0.0
+    seconds: float = 0.0
+    ends: Counter[str] = field(default_factory=Counter)
+    minutes: int = 0  # that jobs are billed for,
+    dollars: float = 0.0  # and what they cost
+
+    @property
+    def ok(self) -> bool:
+        return not self.check
+
+    def __str__(self) -> str:
+        state = "ok" if self.ok else f"WRONG: {self.wrong}"
+        return (
+            f"seed {self.plan.seed}: {self.calls} calls, {self.jobs} jobs, {self.minutes} min, "
+            f"${self.dollars:.2f}, "
+            f"{self.requests} requests, {self.virtual:.0f} s in {self.seconds:.2f} s, "
+            f"{dict(self.ends)}: {state}"
+        )
+
+
+class Run:
+    """A run that goes step by step."""
+
+    def __init__(self, plan: Plan, trace: Callable[[str], None] | None = None) -> None:
+        self.plan = plan
+        self.rng = random.Random(f"user {plan.seed}")
+        self.clock = Clock()
+        self.work: dict[int, user.Work] = {}
+        self.checks = checks = Checks(self.clock, plan, self.work)
+        self.hub = Hub(
+            self.clock,
+            plan,
+            random.Random(f"hub {plan.seed}"),
+            work=self.work,
+            on_begin=checks.began,
+            on_leave=checks.left,
+            sometimes=checks.sometimes,
+        )
+        checks.hub = self.hub
+        self.client = Client(self.clock, self.hub, random.Random(f"edges {plan.seed}"), checks)
+        self.client.trace = trace
+        self.futures: list[user.Future] = []
+        self._next = 1
+        self._submitted = False
+        self._closed_at = -1.0
+        self._load = 0.0
+        self.clock.later(0.0, self.submit)
+        self.clock.later(checking.REGULAR, self._look_around)
+
+    # --- the user -----------------------------------------------------------------------------
+
+    def submit(self, count: int | None = None) -> None:
+        """Submit a batch, and plan the next."""
+        plan, rng = self.plan, self.rng
+        if self.is_closed:  # an executor that is shut down takes no calls
+            self._submitted = True
+            return
+        count = min(plan.batch, plan.calls - len(self.futures)) if count is None else count
+        calls = []
+        for _ in range(count):
+            work = self.work[self._next] = user.make_work(plan, rng)
+            heavy = plan.heavy > 0 and rng.random() < plan.heavy
+            call = user.make_call(self._next, work, heavy=heavy)
+            self._load += plan.call_timeout if work.kind == "hang" else work.duration
+            self._next += 1
+            calls.append(call)
+            self.futures.append(call.future)
+            hangs = work.kind == "hang" and not plan.call_timeout
+            if not hangs and rng.random() < plan.cancels:
+                self.clock.later(self._moment(), self.cancel, call.future)
+            elif hangs or rng.random() < plan.kills:
+                self.clock.later(self._moment(), self.kill, call.future)
+        self.checks.submitted(call.future for call in calls)
+        self.client.tell(ev.Submitted(tuple(calls)))
+        if len(self.futures) < plan.calls:
+            self.clock.later(plan.pause * rng.uniform(0.5, 1.5), self.submit)
+        else:
+            self._submitted = True
+            if plan.end_early:
+                self.clock.later(self._moment(), self.close)
+
+    def _moment(self) -> float:
+        return self.rng.choice((0.0, 0.001, 0.1, 1.0, 5.0)) * self.rng.uniform(0.5, 1.5)
+
+    def cancel(self, future: user.Future) -> None:
+        was_done = future.done
+        if future.cancel():
+            if not was_done:
+                future.asked = "cancel"
+                self.checks.cancelled(future)
+                # The core hears of it a moment later than the future: another thread's word.
+                late = self.rng.choice((0.0, 0.001, 0.05))
+                self.clock.later(late, self.client.tell, ev.Cancelled(future.call))
+        else:
+            self.checks.sometimes("a cancel comes too late")
+
+    def kill(self, future: user.Future) -> None:
+        if future.done:
+            return
+        future.asked = "kill"
+        self.cancel(future)
+        if future.state == user.RUNNING:
+            future.killed_at = self.clock.now
+            self.client.tell(ev.KillAsked(future.call))
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed_at >= 0
+
+    def change(self, **knobs: Any) -> None:
+        """Have the world get worse, or better, from now on."""
+        self.plan = plan = replace(self.plan, **knobs)
+        self.hub.plan = self.client.plan = self.checks.plan = plan
+        self.checks.worst = replace(
+            self.checks.worst,
+            **{name: value for name, value in knobs.items() if value and name != "heals"},
+        )
+
+    def close(self, end: str = "") -> None:
+        """Shut down in the way that the plan says."""
+        if self._closed_at >= 0:
+            return
+        self._closed_at = self.checks.closed_at = self.clock.now
+        end = end or self.plan.end
+        self.checks.closed = end in {"cancel", "abort"}
+        if end == "abort":
+            self.abort()
+        else:
+            self.client.tell(ev.Closed(end == "cancel"))
+
+    def abort(self) -> None:
+        """Stop everything, whatever else was wanted before."""
+        self.checks.closed = self.checks.aborted = True
+        self._closed_at = self.checks.closed_at = self.clock.now
+        self.client.tell(ev.Aborted("the user wants it"))
+
+    # --- the run ------------------------------------------------------------------------------
+
+    @property
+    def is_finished(self) -> bool:
+        return self.client.machine.finished
+
+    def _look_around(self) -> None:
+        if self.is_finished:
+            self.checks.look_at_bills()
+        else:
+            self.checks.look_around(self.client.machine)
+            if self.rng.random() < 0.2:
+                self.checks.budget(self.client.machine)
+        if not self.is_finished or any(job.alive for job in self.hub.jobs.values()):
+            self.clock.later(checking.REGULAR, self._look_around)
+
+    @property
+    def _most(self) -> int:
+        return MOST + FOR_EACH_CALL * len(self.futures)
+
+    @property
+    def deadline(self) -> float:
+        """When all calls have to have ended."""
+        begun = max(self.plan.heals, self._closed_at)
+        slots = min(self.plan.workers, 4)
+        starts = 40.0  # that follow each other; where no worker is used again, one for each call
+        if self.client.machine.one_shot:
+            starts += 1.5 * len(self.futures) / slots
+        return begun + PATIENCE + 3 * self._load / slots + starts * (self.plan.cold[1] + 1)
+
+    def go(self) -> None:
+        """Go on until everything has ended; raise what goes wrong."""
+        checks, clock = self.checks, self.clock
+        done_at = -1.0
+        while not self.is_finished:
+            if not clock.step():
+                raise WrongError("something always happens", f"nothing will, {self!r}")
+            if self._submitted and not checks.open:
+                if done_at < 0:
+                    done_at = clock.now
+                    if self._closed_at < 0:
+                        clock.later(self._moment(), self.close)
+                late = max(done_at, self._closed_at) + FAREWELL + 10.0
+                if clock.now > late + 2 * self.plan.cancel_slow:
+                    raise WrongError("an end is quick", f"still there, {self!r}")
+            elif self.plan.never_comes and not checks.aborted and clock.now > self._patience:
+                checks.sometimes("the user gives up waiting for hardware")
+                self.abort()
+            elif clock.now > self.deadline or clock.happened > self._most:
+                raise WrongError("every future ends in time", f"{self!r}")
+        checks.at_the_end(self.client.machine)
+        checks.budget(self.client.machine)
+        self._see_jobs_off()
+        checks.printed()
+
+    def _see_jobs_off(self) -> None:
+        """Wait until also those jobs have ended that the executor has left behind."""
+        for job in self.hub.jobs.values():
+            while job.alive and job.started >= 0:
+                if not self.clock.step():
+                    raise WrongError("every job ends", f"{job}")
+        self.checks.look_at_bills()
+        self.checks.look_at_costs(self.client.machine)
+
+    @property
+    def _patience(self) -> float:
+        """When a user has waited long enough for hardware that does not come."""
+        return (self.deadline + self.plan.heals) / 2
+
+    def __repr__(self) -> str:
+        machine = self.client.machine
+        waiting = [future for future in self.futures if not future.done][:5]
+        workers = [repr(worker) for worker in machine.workers.values()][:5]
+        jobs = [repr(job) for job in self.hub.jobs.values() if job.alive][:5]
+        return f"at {self.clock.now:.1f} s: {machine!r}, {waiting}, {workers}, {jobs}"
+
+
+def run(plan: Plan, trace: Callable[[str], None] | None = None) -> Report:
+    """Run a plan."""
+    begun = time.perf_counter()
+    report = Report(plan)
+    this = None
+    try:
+        this = Run(plan, trace)
+        this.go()
+    except WrongError as error:
+        report.check, report.wrong = error.check, str(error)
+    except LivelockError as error:
+        report.check, report.wrong = "no livelock", str(error)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        report.check = f"{type(error).__name__} in {where.name}"
+        report.wrong = "".join(traceback.format_exception(error)[-4:])
+    if this is not None:
+        report.reached = this.checks.reached
+        report.calls, report.jobs = len(this.futures), len(this.hub.jobs)
+        report.minutes = sum(job.minutes for job in this.hub.jobs.values())
+        report.dollars = sum(job.dollars for job in this.hub.jobs.values())
+        report.requests = sum(this.hub.requests.values())
+        report.virtual = this.clock.now
+        report.events = this.clock.happened
+        report.ends = Counter(_end_of(future) for future in this.futures)
+    report.seconds = time.perf_counter() - begun
+    return report
+
+
+def _end_of(future: Any) -> str:
+    if future.error is not None:
+        return type(future.error).__name__
+    return future.outcome.status.decode() if future.outcome is not None else future.state

@@ -1,0 +1,162 @@
+"""Who uses the executor: submits, cancels, kills, closes; and the futures that he holds."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hfexecutor.core.call import Attachment, Call, Function
+from hfexecutor.futures import Printed
+from hfexecutor.remote import entries as wire
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+PENDING, RUNNING, CANCELLED, NOTIFIED, FINISHED = (
+    "pending",
+    "running",
+    "cancelled",
+    "cancelled and notified",
+    "finished",
+)
+# What a message and a launch take is less here than in earnest: what has to be cut, or is too large
+# for a launch, need not be megabytes.
+MESSAGE, ROOM, HEAVY = 1 << 17, 100_000, 150_000
+
+
+class Work(NamedTuple):
+    """What one call does."""
+
+    kind: str
+    duration: float
+    function: int
+    prints: int = 0
+    size: int = 1  # of its value's pickle, in bytes, at least
+    need: int = 0
+    mimics: bool = False
+
+
+class Future:
+    """A future as `concurrent.futures` has it: its states, and nothing besides."""
+
+    __slots__ = (
+        "_printed",
+        "asked",
+        "call",
+        "ended_at",
+        "error",
+        "job",
+        "killed_at",
+        "outcome",
+        "state",
+    )
+
+    def __init__(self, call: int) -> None:
+        self.call = call
+        self.state = PENDING
+        self.outcome: Any = None
+        self.error: BaseException | None = None
+        self.job = ""
+        self.asked = ""  # what its owner asked for: cancel, kill
+        self.ended_at = -1.0
+        self.killed_at = -1.0
+        self._printed: Printed | None = None
+
+    @property
+    def printed(self) -> Printed:
+        if self._printed is None:
+            self._printed = Printed()
+        return self._printed
+
+    @property
+    def done(self) -> bool:
+        return self.state in {CANCELLED, NOTIFIED, FINISHED}
+
+    def cancel(self) -> bool:
+        if self.state in {RUNNING, FINISHED}:
+            return False
+        if self.state == PENDING:
+            self.state = CANCELLED
+        return True
+
+    def claim(self) -> bool:
+        """Do what ``set_running_or_notify_cancel`` does; True as well if it runs already."""
+        if self.state == RUNNING:
+            return True
+        if self.state == CANCELLED:
+            self.state = NOTIFIED
+            return False
+        if self.state == PENDING:
+            self.state = RUNNING
+            return True
+        return False
+
+    def finish(self, outcome: Any, error: BaseException | None) -> None:
+        assert self.state == RUNNING, f"the future of call {self.call} ends while {self.state}"
+        self.state = FINISHED
+        self.outcome, self.error = outcome, error
+
+    def __repr__(self) -> str:
+        return f"<Future {self.call} {self.state} {self.outcome or self.error or ''}>"
+
+
+def make_work(plan: Plan, rng: random.Random) -> Work:
+    """Return what one more call does."""
+    kind = "value"
+    for name, rate in (
+        ("raise", plan.raising),
+        ("die", plan.dying),
+        ("segfault", plan.dying / 2),
+        ("memory", plan.memory),
+        ("hang", plan.hanging),
+        ("killjob", plan.killing),
+        ("large", plan.large),
+    ):
+        if rate and rng.random() < rate:
+            kind = name
+            break
+    prints = rng.choice((1, 3, 40)) if rng.random() < plan.printing else 0
+    size = rng.choice(LARGE) if kind == "large" else 1
+    return Work(
+        kind,
+        rng.choice(plan.durations),
+        rng.randrange(1, plan.functions + 1),
+        prints,
+        size,
+        need=rng.randrange(plan.needs + 1) if plan.needs else 0,
+        mimics=prints > 0 and rng.random() < plan.mimics,
+    )
+
+
+# Most are just large enough to be fetched, few take several parts.
+LARGE = (*(300_000,) * 20, *(1_200_000,) * 3, 4_000_000)
+_FUNCTIONS = [Function(number, bytes(200)) for number in range(64)]
+# Packages and archives that calls need, by number: some of them do not go together.
+NEEDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"requirements": {"a": "a==1"}},
+    {"requirements": {"b": "b==1"}, "archives": {"m": 1}},
+    {"requirements": {"a": "a==2"}, "archives": {"m": 1, "n": 3}},
+    {"archives": {"m": 2}},
+    {"requirements": {"a": "a==1", "b": "b==1"}},
+)
+_ATTACHMENTS = [
+    (
+        Attachment(wire.NEED, number, json.dumps(need).encode()),
+        *(
+            Attachment(wire.ARCHIVE, archive, wire.pack_archive(name, f"{archive}", bytes(50)))
+            for name, archive in need.get("archives", {}).items()
+        ),
+    )
+    if need
+    else ()
+    for number, need in enumerate(NEEDS)
+]
+_DATA, _MORE = bytes(8), bytes(HEAVY)  # the latter is more than a message takes
+
+
+def make_call(number: int, work: Work, *, heavy: bool) -> Call:
+    data = wire.call_head(work.function, work.need) + (_MORE if heavy else _DATA)
+    function = _FUNCTIONS[work.function]
+    return Call(number, Future(number), data, function, _ATTACHMENTS[work.need])
