@@ -297,11 +297,13 @@ def test_a_run_that_nobody_has_started_is_not_found(hub):
 
 @pytest.mark.slow
 def test_a_process_that_ends_while_it_looks_on_ends(client):
+    go_on = client.folder / "go on"
     client.start(
-        """
+        f"""
         def work():
             mark(1)
-            time.sleep(2)
+            while not os.path.exists({str(go_on)!r}):
+                time.sleep(0.01)
 
         future = executor.submit(work)
         wait_for_marks(1)
@@ -310,6 +312,8 @@ def test_a_process_that_ends_while_it_looks_on_ends(client):
     )
     client.kill()
     script = f"""
+        import faulthandler
+        faulthandler.dump_traceback_later(50)
         from hfexecutor import HubExecutor
         run = HubExecutor.attach(
             {client.name!r}, endpoint={client.hub.endpoint!r}, token={client.hub.token!r}
@@ -317,6 +321,7 @@ def test_a_process_that_ends_while_it_looks_on_ends(client):
         assert not run.futures[1].done()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+    go_on.touch()
     with client.attach() as run:
         assert values(run) == {1: None}
 
