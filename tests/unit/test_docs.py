@@ -154,13 +154,15 @@ def texts_of_the_package() -> list[str]:
     texts: list[str] = []
     for path in Path(hfexecutor.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        docstrings = set()
         for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr):
+            if isinstance(node, ast.Expr):  # comes before its value
+                docstrings.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
                 parts = [getattr(part, "value", "") for part in node.values]
                 texts.append("".join(part if isinstance(part, str) else "…" for part in parts))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts += [node.value] * (id(node) not in docstrings)
+                texts += [node.value] * (node not in docstrings)
     return texts
 
 

@@ -17,16 +17,18 @@ CITED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)(?:\[\"([^`]+)\"\])?`", TEXT)
 
 
 @functools.cache
-def module(path: str) -> ast.Module:
-    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+def names_and_constants(path: str) -> tuple[set[str], set[object]]:
+    nodes = list(ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
+    names = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return names, {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
 @pytest.mark.parametrize(("path", "name", "row"), CITED, ids=lambda part: part or None)
 def test_a_test_that_backs_a_promise_exists(path: str, name: str, row: str) -> None:
-    nodes = list(ast.walk(module(path)))
+    names, constants = names_and_constants(path)
 
-    assert name in {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    assert not row or row in {node.value for node in nodes if isinstance(node, ast.Constant)}
+    assert name in names
+    assert not row or row in constants
 
 
 def test_every_citation_is_understood() -> None:

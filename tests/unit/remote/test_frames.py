@@ -12,6 +12,8 @@ from hfexecutor.remote import entries, frames
 from hfexecutor.remote.entries import Assembler, Entry, FrameError
 from hfexecutor.remote.frames import LineReader, LineWriter, Seal
 
+ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
+
 SEAL = Seal(b"k" * 32)
 STREAM = "0123abcd"
 
@@ -113,7 +115,7 @@ def test_lines_that_are_missing_change_nothing_about_the_others(said, data):
     assert sorted(once(hear(kept + lines))) == sorted(unlike(said))
 
 
-@given(said, st.text(max_size=50), st.text(max_size=50))
+@given(said, st.text(ANY, max_size=50), st.text(ANY, max_size=50))
 def test_other_text_on_the_line_does_no_harm(said, before, after):
     lines = write(unlike(said))
     assert hear([before + line + after for line in lines]) == unlike(said)
@@ -139,7 +141,7 @@ def test_a_frame_that_was_cut_in_two_is_plain_text(size, cut):
             assert not found.forged
 
 
-@given(st.text(max_size=300))
+@given(st.text(ANY, max_size=300))
 @example("#hfx1:")
 @example("#hfx1:01234567:0:AAAA:" + "A" * 22 + ";")
 @example("#hfx1:01234567:0:AAA:" + "A" * 22 + ";")
