@@ -118,7 +118,9 @@ def sign(path: str, result: Any = None) -> Any:
 
 
 def meet_and_sign(gate: ADDRESS, path: str, result: Any = None) -> Any:
+    """Wait for the gate, and last long enough for a word that stops others to overtake them."""
     meet(gate)
+    time.sleep(0.02)
     return sign(path, result)
 
 
