@@ -209,13 +209,14 @@ class Ends:
         """Stop a worker that can be given nothing more, if it has done what it had.
 
         What it holds otherwise was in a message of which nobody knows whether it was delivered:
-        it runs elsewhere, unless it must not run twice.
+        it runs elsewhere, unless that would be once too often. Then the job decides, as it goes on.
         """
         if worker.hello is None or worker.channel.door is not Door.SHUT:
             return  # one-shot jobs, whose door is absent, leave by themselves
         if worker.holds_only_killed:
             self.empty(worker, lambda _: Verdict.KILLED)
-        if not worker.held or (self._state.limits.max_retries and worker.holds_only_unsure):
+        most = self._state.limits.max_retries
+        if worker.holds_only_unsure and all(call.lost < most for call in worker.held.values()):
             self.stop(worker)
 
     def lose(self, worker: Worker) -> None:

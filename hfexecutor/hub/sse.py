@@ -17,7 +17,7 @@ class SSEDecoder:
     r"""Turn chunks of bytes into the data of events.
 
     Never raises, and never holds more than about twice `max_event` bytes: what is longer is cut
-    there, and counted in `cut`.
+    there.
 
     Example:
         >>> decoder = SSEDecoder()
@@ -28,13 +28,11 @@ class SSEDecoder:
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._max = max_event
         self._open = bytearray()  # a line whose end has not come yet, at most _max bytes of it
-        self._cutting = False  # whether that line is longer already
         self._data: list[bytes] = []  # the data lines of the event that is not over yet
         self._size = 0  # of them, joined
-        self.cut = 0
 
     def __repr__(self) -> str:
-        return f"<SSEDecoder {self.held} bytes held, {self.cut} cut>"
+        return f"<SSEDecoder {self.held} bytes held>"
 
     @property
     def held(self) -> int:
@@ -50,7 +48,6 @@ class SSEDecoder:
         events: list[bytes] = []
         self._line(bytes(self._open), events)
         self._open.clear()
-        self._cutting = False
         last = rest.pop()
         for line in rest:
             self._line(line, events)
@@ -58,11 +55,7 @@ class SSEDecoder:
         return events
 
     def _extend(self, piece: bytes) -> None:
-        room = self._max - len(self._open)
-        self._open += piece[:room]
-        if len(piece) > room and not self._cutting:
-            self._cutting = True
-            self.cut += 1
+        self._open += piece[: self._max - len(self._open)]
 
     def _line(self, line: bytes, events: list[bytes]) -> None:
         if line.endswith(b"\r"):
@@ -78,7 +71,6 @@ class SSEDecoder:
     def _add(self, data: bytes) -> None:
         room = self._max - self._size
         if len(data) > room:
-            self.cut += 1
             data = data[: max(0, room)]
             if not data and self._data:
                 return

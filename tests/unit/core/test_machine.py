@@ -500,6 +500,26 @@ def test_a_refused_door_gives_its_calls_back_and_an_unclear_one_keeps_them(story
     assert story.machine.pending.open[1].worker == worker
 
 
+@pytest.mark.parametrize(("lost", "stopped"), [(0, True), (1, False)])
+def test_a_job_that_may_have_a_call_is_stopped_only_if_that_may_run_again(
+    lost: int, stopped: bool
+) -> None:
+    story = Story(max_workers=1, max_retries=1)
+    story.submit(make_call(1))
+    worker = story.up()
+    story.answer(story.said(do.Send)[0])
+    story.outcome(worker, 1)
+    story.submit(make_call(2, lost=lost))
+    (send,) = story.said(do.Send)
+    assert handed(send) == [2]
+
+    said = story.tell(ev.Unanswered(worker, send.number, ev.DoorFailure.FORGED, 0, "whose?"))
+    said += story.wait(10.0)
+    assert any(type(command) is do.CancelJob for command in said) is stopped
+    story.outcome(worker, 2)
+    assert story.said(do.Complete)
+
+
 def test_a_call_too_large_for_a_launch_without_a_door_says_so() -> None:
     story = Story(max_workers=1, reuse_workers=False, room=100)
     story.submit(make_call(1, size=101), make_call(2, size=10))
