@@ -249,7 +249,7 @@ class HubExecutor(MappingExecutor):
             self._events.listen(RunProgress(self._options.name, self._jobs(), bar=bar, lines=lines))
         self._needs = needs
         self._connect = connect
-        self._pickler = Pickler(keep_first=False, attach=needs.attached)
+        self._pickler = Pickler(attach=needs.attached)
         self._lock = threading.Lock()  # guards _shutdown, and the pool's start
         self._call_ids = itertools.count(1)  # 0 is no call
         self._shutdown = False

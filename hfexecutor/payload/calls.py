@@ -57,20 +57,19 @@ class Frozen(NamedTuple):
 class Pickler:
     """Pickle calls, and each unchanged function only once. Safe to use from several threads.
 
+    A function travels apart, to be kept by workers, from its second call on: so lambdas that are
+    made for one call each, and functions that change with each call (a global, say), do not pile up
+    in the jobs.
+
     Args:
-        keep_first: Have workers keep a function from its first call on. False: from its second, so
-            that lambdas that are made for one call each, and functions that change with each call
-            (a global, say), do not pile up in the jobs.
         attach: Finds what a call needs in its job besides Python, from its function and the rest.
     """
 
     def __init__(
         self,
         *,
-        keep_first: bool = True,
         attach: Callable[[Function | None, bytes], Attached] = lambda _function, _data: NO_NEED,
     ) -> None:
-        self._keep_first = keep_first
         self._attach = attach
         # Weak keys: the cache must not keep a user's function, and what it closes over, alive.
         self._known: weakref.WeakKeyDictionary[Any, tuple[_Snapshot | None, Function | None]] = (
@@ -108,10 +107,10 @@ class Pickler:
         if type(fn) not in _CACHEABLE:
             return None
         known = self._known.get(fn)
-        if known is None and not self._keep_first:
+        if known is None:
             self._known[fn] = (None, None)
             return None
-        snapshot, function = known or (None, None)
+        snapshot, function = known
         changed = snapshot is not None and not snapshot.holds()
         if function is not None and not changed:
             return function
@@ -119,7 +118,7 @@ class Pickler:
             snapshot = _Snapshot.of(fn)
         if snapshot is None:
             return None
-        if changed and not self._keep_first:  # it may do so for each call: wait until it does not
+        if changed:  # it may do so for each call: wait until it does not
             self._known[fn] = (snapshot, None)
             return None
         function = Function(next(_function_ids), dumps(fn))

@@ -65,7 +65,7 @@ class Client:
         self.job = job
         self.module = types.ModuleType(name)
         self.space = self.module.__dict__
-        self.pickler = Pickler(keep_first=False)
+        self.pickler = Pickler()
         self.sent = []
 
     def do(self, source):

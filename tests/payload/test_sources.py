@@ -70,8 +70,8 @@ def filename(request, tmp_path):
 def test_a_traceback_shows_the_clients_file_and_lines(filename, tmp_path):
     space = define(filename)
     frozen = [
-        Pickler(keep_first=False).freeze(space["outer"], (), {}).data,
-        Pickler(keep_first=False).freeze(space["Thing"]().method, (), {}).data,
+        Pickler().freeze(space["outer"], (), {}).data,
+        Pickler().freeze(space["Thing"]().method, (), {}).data,
     ]
     for path in tmp_path.iterdir():
         path.unlink()
@@ -90,7 +90,7 @@ def test_a_function_without_a_source_names_its_file_all_the_same():
     space = define("<nowhere>", "def f(): return 1 / 0")
 
     assert 'File "<nowhere>", line 1, in f\nZero' in raised_elsewhere(
-        Pickler(keep_first=False).freeze(space["f"], (), {}).data
+        Pickler().freeze(space["f"], (), {}).data
     )
 
 
@@ -101,7 +101,7 @@ def test_the_source_of_a_huge_function_stays_here(tmp_path):
     f = define(str(path), source)["f"]
 
     assert sources.excerpt(f.__code__) is None
-    assert len(Pickler(keep_first=False).freeze(f, (), {}).data) < 30_000
+    assert len(Pickler().freeze(f, (), {}).data) < 30_000
 
 
 def test_only_the_functions_own_lines_travel(tmp_path):
