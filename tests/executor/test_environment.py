@@ -326,6 +326,7 @@ def test_a_call_is_explained_without_starting_anything(workplace):
     assert "hunter2" not in "".join(lines)
 
 
+@pytest.mark.slow  # what it needs takes long to install
 def test_a_notebook_runs_with_its_helpers_and_with_new_code_after_a_reload(workplace):
     import nbformat
     from nbclient import NotebookClient
