@@ -74,7 +74,12 @@ class RemoteCallError(CallError):
     """The call raised an exception whose type cannot be rebuilt on this side.
 
     The message names the original type and text; the remote traceback is the ``__cause__``.
+
+    Attributes:
+        type_name: The original type, as the traceback names it.
     """
+
+    type_name: str = ""
 
 
 # --- the data's fault -----------------------------------------------------------------------

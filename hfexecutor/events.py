@@ -17,6 +17,7 @@ __all__ = [
     "CallCancelled",
     "CallEnded",
     "CallPrinted",
+    "CallRetried",
     "CallsSubmitted",
     "Event",
     "Events",
@@ -179,6 +180,26 @@ class CallEnded(Event):
     def __str__(self) -> str:
         how = "is done" if self.error is None else f"raised {self.error}"
         return f"call {self.call} {how} after {self.seconds:.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetried(Event):
+    """A call has raised what `retry_on` names, and runs again.
+
+    Attributes:
+        call: Its number.
+        job_id: The job that it has raised in.
+        error: Which of its attempts has raised what, and where.
+        seconds: The pause before the next one begins, at the earliest.
+    """
+
+    call: int
+    job_id: str | None
+    error: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"call {self.call} runs again in {self.seconds:.1f} s: {self.error}"
 
 
 @dataclass(frozen=True, slots=True)

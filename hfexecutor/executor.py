@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from hfexecutor.futures import HubFuture
     from hfexecutor.progress.tally import Jobs
     from hfexecutor.remote.outcomes import Outcome
+    from hfexecutor.retrying import RetryOn, Wait
     from hfexecutor.stats import Stats
 
 __all__ = ["HubExecutor"]
@@ -127,8 +128,17 @@ class HubExecutor(MappingExecutor):
             call a machine, and its memory, for itself.
         call_timeout: Seconds (or "90s", "5m") after which a call is killed; its future ends with
             ``CallTimeoutError`` and the job goes on. None, the default, and infinity: never.
-        max_retries: How often a call runs again whose *job* was lost, 2 by default. With 0 no call
-            is ever run twice. A call that raises, or kills its own process, never runs again.
+        max_retries: How often a call runs again whose *job* was lost, or that has raised what
+            `retry_on` names, 2 by default; both count together. With 0 no call is ever run twice.
+        retry_on: Types of exceptions, like ``(ConnectionError, TimeoutError)``, after which a call
+            runs again, preferably in another job; also those derived from them. None, the
+            default: a call that raises never runs again. Errors of this library count where they
+            are named: ``CallTimeoutError``, ``CallDiedError``. What cannot be rebuilt here is known
+            by its type's name alone. The last exception has a note on each attempt before it.
+        retry_wait: One of tenacity's wait strategies: how long before it runs again, like
+            ``tenacity.wait_fixed(5)``. None, the default, is ``wait_exponential_jitter``: about 1
+            s, then 2, 4 and so on up to 60, and up to a second more by chance. Jobs run other
+            calls meanwhile, or wait and are paid for.
         max_tasks_per_child: Calls after which a process of a job makes room for a new one, as in
             the stdlib: for calls that leak. None, the default: never.
         initializer: Called with `initargs` once in each process, before its first call; None by
@@ -203,6 +213,8 @@ class HubExecutor(MappingExecutor):
         slots_per_job: int | Literal["auto"] = "auto",
         call_timeout: float | str | None = None,
         max_retries: int = 2,
+        retry_on: RetryOn | None = None,
+        retry_wait: Wait | None = None,
         max_tasks_per_child: int | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
@@ -226,6 +238,7 @@ class HubExecutor(MappingExecutor):
         self._options = dataclasses.replace(
             self._options, initializer_needs=needs.initializer_needs
         )
+        self._of_calls = self._options.of_calls
         self._max_workers = self._options.max_workers  # where the stdlib's executors have it
         limits = _limits(self._options)
         connect, farewell, self._where = _choose_hub(
@@ -375,7 +388,14 @@ class HubExecutor(MappingExecutor):
             self._check_open()
             return _completed(future, data, keep[0])
         future.bind(call_id, self._pool)
-        call = Call(call_id, future, frozen.data, frozen.function, frozen.attachments)
+        call = Call(
+            call_id,
+            future,
+            frozen.data,
+            frozen.function,
+            frozen.attachments,
+            options=self._of_calls,
+        )
         call.kept_as = keep
         with self._lock:
             self._check_open()
@@ -706,11 +726,9 @@ def _limits(options: Options) -> Limits:
         max_workers=options.max_workers,
         slots_per_job=None if options.slots_per_job == "auto" else options.slots_per_job,
         reuse_workers=options.reuse_workers,
-        max_retries=options.max_retries,
         give_up_after=options.give_up_after,
         max_cost=options.max_cost,
         timeout=options.timeout,
-        call_timeout=options.call_timeout,
         room=room(options),
     )
 

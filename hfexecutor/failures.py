@@ -9,7 +9,7 @@ from hfexecutor.futures import HubFuture
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "in_short"]
 
 _KINDS = 5  # of exceptions that are told apart
 _LINES = 3  # of what the first call printed
@@ -62,6 +62,15 @@ class Failures:
         return (
             f"{self.count} of {self.calls} {calls} failed: {', '.join(told)}; {first}{self._first}"
         )
+
+
+def in_short(error: BaseException) -> str:
+    """Return an exception's type and words in a line that is not long.
+
+    >>> in_short(KeyError("seven"))
+    "KeyError: 'seven'"
+    """
+    return f"{type(error).__name__}{_words(error)}"
 
 
 def _words(error: BaseException) -> str:

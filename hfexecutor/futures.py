@@ -247,6 +247,7 @@ class PoolFuture(HubFuture[T]):
     """A :class:`HubFuture` as the pool sees it: with the ends that its users must not touch."""
 
     call_id: int = 0
+    attempts: tuple[str, ...] = ()  # what those have raised that the call was retried after
 
     def bind(self, call_id: int, pool: Owner) -> None:
         """Tie a new future to its call, and to who is to hear that it was cancelled."""

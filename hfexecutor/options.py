@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from hfexecutor.core.call import CallOptions
 from hfexecutor.environment import check_image, default_image, python_option
 from hfexecutor.errors import UnpicklableCallError
 from hfexecutor.hub.limits import FOR_USERS, LABEL, ONE_VARIABLE, VARIABLE_NAMES
@@ -28,10 +29,13 @@ from hfexecutor.payload.indexes import foreign_index, index_secrets
 from hfexecutor.payload.local_code import MOST_BYTES
 from hfexecutor.payload.requirements import AUTO, Dependencies
 from hfexecutor.payload.script_header import ScriptHeader, main_header
+from hfexecutor.retrying import RetryRule, check_retry_on, check_retry_wait
 from hfexecutor.variables import from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hfexecutor.retrying import Wait
 
 logger = logging.getLogger("hfexecutor")
 
@@ -191,6 +195,14 @@ def _job_timeout(timeout: float | None, call_timeout: float | None) -> float:
             f"call_timeout={call_timeout:g} s: make it {least:g} s or more, or leave it out"
         )
     return timeout
+
+
+def _check_retries(retry_on: tuple[type[BaseException], ...], max_retries: int) -> None:
+    if retry_on and not max_retries:
+        raise ValueError(
+            "retry_on runs calls again, and with max_retries=0 none ever runs twice: make "
+            "max_retries 1 or more, or leave one of the two out"
+        )
 
 
 def _dollars(name: str, value: float | None) -> float | None:
@@ -359,6 +371,8 @@ class Options:
     slots_per_job: int | Literal["auto"] = _option(_slots, "auto")
     call_timeout: float | None = _option(_call_timeout, None)
     max_retries: int = _option(_retries, 2)
+    retry_on: tuple[type[BaseException], ...] = _option(check_retry_on, None)
+    retry_wait: Wait = _option(check_retry_wait, None)  # noqa: RUF009  (it is a field)
     max_tasks_per_child: int | None = _option(_tasks, None)
     initializer: bytes | None = _option(_unchecked, None, shown=False)
     initializer_needs: bool = False  # more than Python has, as every call then does
@@ -378,6 +392,14 @@ class Options:
         if self.keep_for is not None:
             return self.keep_for
         return KEEP_FOR if self.detach else 0.0
+
+    @property
+    def of_calls(self) -> CallOptions:
+        """What each call carries of them."""
+        retry = RetryRule(self.retry_on, self.retry_wait) if self.retry_on else None
+        return CallOptions(
+            call_timeout=self.call_timeout, max_retries=self.max_retries, retry=retry
+        )
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -407,6 +429,7 @@ class Options:
         for field in cls._given():
             values[field.name] = field.metadata["check"](field.name, values[field.name])
         values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
+        _check_retries(values["retry_on"], values["max_retries"])
         values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
         _check_size({name: values[name] for name in VARIABLE_NAMES})
         values["python"] = python_option(values["python"], values["image"])

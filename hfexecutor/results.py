@@ -106,9 +106,16 @@ def rebuilt(raised: Raised, where: str) -> BaseException:
         error = RemoteCallError(
             f"{raised.type}: {raised.text} (the exception itself cannot be rebuilt here; {where})"
         )
+        error.type_name = raised.type
     # Not by assignment: the exception may be a frozen dataclass.
     BaseException.__setattr__(error, "__cause__", RemoteTraceback(raised.traceback))
     return error
+
+
+def add_notes(error: BaseException, notes: Iterable[str]) -> None:
+    """Add notes to an exception of a user's, which may be one that lets nothing be set."""
+    found = [*getattr(error, "__notes__", ()), *notes]
+    BaseException.__setattr__(error, "__notes__", found)
 
 
 def _initializer(outcome: Outcome, where: str) -> BaseException:

@@ -26,8 +26,8 @@ class Stats:
         done: Calls that returned a value.
         failed: Calls that ended with an exception, their own or ours.
         cancelled: Calls that were cancelled before they began.
-        retried: Times that a call was given to another job because its own was lost; also where it
-            had not been delivered to that one yet, so it need not have run twice.
+        retried: Times that a call runs again: because it raised what `retry_on` names, or because
+            its job was lost. There it need not have run twice, if it was not delivered yet.
         pending: Calls whose future is not done.
         jobs_started: Jobs launched.
         jobs_running: Jobs that run now.

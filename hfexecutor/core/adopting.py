@@ -5,6 +5,9 @@ their stage; their logs are read, and those that live are asked through their do
 A call becomes known when a job speaks of it, and its future with it. Whoever has its outcome may
 say so: it may have been in several jobs, one after the other. Only when nobody is left who could
 have it, it is lost.
+
+One that has raised may have been run again: of all attempts that jobs tell of the last one counts.
+So what was raised is believed only once each job has told what it knows.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import re
 from typing import TYPE_CHECKING
 
 from hfexecutor.core import events as ev
+from hfexecutor.core.call import number_of
 from hfexecutor.core.channel import Door
-from hfexecutor.core.commands import Started
+from hfexecutor.core.commands import Completion, Started
 from hfexecutor.core.stages import TERMINAL
 from hfexecutor.core.worker import Worker
 from hfexecutor.errors import JobLostError
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Adopting", "port_of"]
 
 _PORT = re.compile(r"https?://[^/.]*--(\d{1,5})\.")
+_VALUE = b"V"  # an outcome that is none of an exception
 _ANY_PORT = 1  # a Hub on this machine has doors at any address of it
 
 
@@ -55,6 +60,8 @@ class Adopting:
         self._first = first
         self._known: set[int] = set()  # numbers of calls
         self._jobs: set[str] = set()  # ids of jobs that were adopted
+        self._latest: dict[int, int] = {}  # attempts of calls, by the calls' numbers
+        self._raised: dict[int, Completion] = {}  # not believed yet, by attempt
         self.listed = False
 
     @property
@@ -82,6 +89,7 @@ class Adopting:
             one_shot=not job.door,
             port=port_of(job.door),
             limits=state.limits,
+            times=state.pending.times,
             rules=state.rules,
             jitter=state.rng.random,
             now=state.now,
@@ -135,6 +143,8 @@ class Adopting:
         pending = self._state.pending
         if number not in self._known:
             self._known.add(number)
+            if not self._is_latest(number):
+                return None
             call = pending.open[number] = self._make(number)
             return call
         known = pending.open.get(number)
@@ -146,7 +156,38 @@ class Adopting:
         pending.take(known)
         return known
 
-    def give_up(self) -> None:
+    def _is_latest(self, attempt: int) -> bool:
+        """Note an attempt of a call; say whether none after it is known. Those before it end."""
+        before = self._latest.get(number_of(attempt), -1)
+        if attempt < before:
+            return False
+        self._latest[number_of(attempt)] = attempt
+        self._raised.pop(before, None)
+        earlier = self._state.pending.close(before)
+        if earlier is not None and (worker := self._state.workers.get(earlier.worker)) is not None:
+            worker.drop(earlier.id)
+        return True
+
+    def doubts(self, completion: Completion) -> bool:
+        """Keep what a call has raised as long as there may be another attempt of it."""
+        call = completion.call
+        if completion.outcome.status == _VALUE or self.is_complete:
+            return False
+        call.worker, call.delayed = "", True
+        self._raised[call.id] = completion
+        return True
+
+    def settle(self) -> None:
+        """Follow up on what jobs have told."""
+        state = self._state
+        if self._raised and self.is_complete:
+            for call_id, completion in self._raised.items():
+                if state.pending.close(call_id) is not None:
+                    state.completions.append(completion)
+            self._raised.clear()
+        self._give_up()
+
+    def _give_up(self) -> None:
         """End the calls that nobody holds, if nobody is left who could know of them."""
         state = self._state
         if not state.pending.waiting:
@@ -155,7 +196,8 @@ class Adopting:
             shut = worker.channel.door in {Door.ABSENT, Door.SHUT}
             if not worker.surveyed and not (shut and worker.log.silent):
                 return
-        for call in [call for call in state.pending.open.values() if not call.worker]:
+        open_calls = state.pending.open.values()
+        for call in [call for call in open_calls if not call.worker and not call.delayed]:
             why = self._ends.reasons.pop(call.id, None)
             self._ends.fail(call, why or JobLostError("the call was handed to no job"))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
 
 from hfexecutor.remote import entries
 
-__all__ = ["Attachment", "Call", "Function"]
+__all__ = ["Attachment", "Call", "CallOptions", "Function", "number_of"]
+
+_ATTEMPT: Final = 1 << 40  # between the ids of one call's attempts: no process submits as many
 
 
 class Function(NamedTuple):
@@ -27,20 +30,56 @@ class Attachment(NamedTuple):
     data: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """What a call's submitter wants of it, whatever else its pool is for.
+
+    Attributes:
+        call_timeout: Seconds that it may run; None for any.
+        max_retries: How often it runs again, whether its job was lost or it has raised; with 0 it
+            never begins twice.
+        retry: Says whether, and when, it runs again after it has raised; opaque to the core, None
+            for never.
+    """
+
+    call_timeout: float | None = None
+    max_retries: int = 2
+    retry: Any = None
+
+
+_DEFAULT: Final = CallOptions()
+
+
+def number_of(call_id: int) -> int:
+    """Return the number that a call was submitted under, of which this is the id of an attempt.
+
+    >>> number_of(7), number_of(7 + (1 << 40))
+    (7, 7)
+    """
+    return call_id % _ATTEMPT
+
+
 class Call:
     """One submitted call: the bytes that travel, and what has become of it so far.
+
+    After an outcome that is not its last it goes on as another attempt: a new object with an id of
+    its own, so that what a job says of the first one is never taken for the second one's.
 
     The core looks at everything here but `future`, which only the edges touch.
 
     Attributes:
-        id: Unique in this process, and never 0.
+        id: Unique in this process, and never 0; that of the first attempt is the call's number.
         future: What its submitter holds.
+        options: What its submitter wants of it.
         function: The function that its data refers to, None if it is part of the data.
         data: The pickled call.
         attachments: What has to be in a worker before it.
         worker: Id of the worker that holds it, empty while it is queued.
         claimed: Its future says that it is running: it can be cancelled no longer.
         lost: How many workers were lost while they ran it, or may have run it.
+        raised: How many attempts of it have raised before this one.
+        avoid: The worker that the last of them was in, empty without one.
+        delayed: It is neither queued nor held: it waits for its time.
         bounced: How many workers left without having had it.
         killed: Somebody asked for it to be stopped.
         kept_as: Under what its result is kept for later runs; opaque to the core, None for no use.
@@ -48,15 +87,19 @@ class Call:
 
     __slots__ = (
         "attachments",
+        "avoid",
         "bounced",
         "claimed",
         "data",
+        "delayed",
         "function",
         "future",
         "id",
         "kept_as",
         "killed",
         "lost",
+        "options",
+        "raised",
         "worker",
     )
 
@@ -67,18 +110,48 @@ class Call:
         data: bytes,
         function: Function | None,
         attachments: tuple[Attachment, ...] = (),
+        *,
+        options: CallOptions = _DEFAULT,
     ) -> None:
         self.id = call_id
         self.future = future
         self.data = data
         self.function = function
         self.attachments = attachments
+        self.options = options
         self.kept_as: Any = None
         self.worker = ""
         self.claimed = False
         self.lost = 0
+        self.raised = 0
+        self.avoid = ""
         self.bounced = 0
         self.killed = False
+        self.delayed = False
+
+    @property
+    def number(self) -> int:
+        """What it was submitted as, whichever attempt this is."""
+        return number_of(self.id)
+
+    @property
+    def retries_left(self) -> int:
+        """How often it may run again; less than 0 once it was lost too often."""
+        return self.options.max_retries - self.lost - self.raised
+
+    def next_attempt(self) -> Self:
+        """Return it as it runs again after it has raised, preferably elsewhere."""
+        again = type(self)(
+            self.id + _ATTEMPT,
+            self.future,
+            self.data,
+            self.function,
+            self.attachments,
+            options=self.options,
+        )
+        again.kept_as, again.claimed, again.lost = self.kept_as, True, self.lost
+        again.raised, again.avoid = self.raised + 1, self.worker
+        return again
 
     @property
     def kept(self) -> tuple[tuple[int, int, bytes], ...]:
@@ -97,6 +170,7 @@ class Call:
             f"in {self.worker}" if self.worker else "",
             "claimed" if self.claimed else "",
             f"lost {self.lost}" if self.lost else "",
+            f"raised {self.raised}" if self.raised else "",
             "killed" if self.killed else "",
         ]
         return f"<Call {self.id} {', '.join(mark for mark in marks if mark) or 'queued'}>"

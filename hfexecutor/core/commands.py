@@ -33,6 +33,7 @@ __all__ = [
     "Started",
     "StopLog",
     "Unwrap",
+    "WeighRetry",
     "Withdraw",
 ]
 
@@ -193,6 +194,17 @@ class Complete(NamedTuple):
     completions: tuple[Completion, ...]
 
 
+class WeighRetry(NamedTuple):
+    """Say whether a call is to run again, the last attempt of which ended like this.
+
+    `call` is the next attempt. Answered by RetryWeighed.
+    """
+
+    call: Call
+    outcome: Outcome
+    where: str
+
+
 class Fail(NamedTuple):
     """End a future, running or not, with an error."""
 
@@ -244,6 +256,7 @@ Command: TypeAlias = (
     | Unwrap
     | Started
     | Complete
+    | WeighRetry
     | Fail
     | CancelFuture
     | NotifyCancelled

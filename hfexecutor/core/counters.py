@@ -10,7 +10,8 @@ class Counters:
 
     Attributes:
         cancelled: Calls that were cancelled before they began.
-        retried: Times that a call was given to another job because its own was lost.
+        retried: Times that a call was given to another job because its own was lost, or is to run
+            again because of what it has raised.
         jobs: Jobs launched.
         messages: Messages to doors that were answered.
         seconds: Of all jobs that are over, from launch to end.

@@ -10,8 +10,8 @@ lose           its job is over and owes          lost, unless they certainly nev
 pass on        its job was never heard of        lost if it may have run all the same
 =============  ================================  ==============================================
 
-A call that is *lost* runs again, up to `max_retries` times; from then on it gets no company, for it
-may be what ended its worker.
+A call that is *lost* runs again, as long as its `max_retries` allow it; from then on it gets no
+company, for it may be what ended its worker.
 """
 
 from __future__ import annotations
@@ -155,7 +155,6 @@ class Ends:
         Returns:
             How many run again.
         """
-        most = self._state.limits.max_retries
         again: list[Call] = []
         for call in list(worker.held.values()):
             verdict = judge(call)
@@ -168,7 +167,7 @@ class Ends:
                 call.lost = max(call.lost, 1)
                 self.reasons[call.id] = error or failures.lost(worker, call)
                 again.append(call)
-            elif call.lost > most:
+            elif call.retries_left < 0:
                 self.fail(call, error or failures.lost(worker, call))
             else:
                 again.append(call)
@@ -215,8 +214,7 @@ class Ends:
             return  # one-shot jobs, whose door is absent, leave by themselves
         if worker.holds_only_killed:
             self.empty(worker, lambda _: Verdict.KILLED)
-        most = self._state.limits.max_retries
-        if worker.holds_only_unsure and all(call.lost < most for call in worker.held.values()):
+        if worker.holds_only_unsure and all(c.retries_left > 0 for c in worker.held.values()):
             self.stop(worker)
 
     def lose(self, worker: Worker) -> None:

@@ -51,6 +51,7 @@ __all__ = [
     "News",
     "Outcome",
     "Refused",
+    "RetryWeighed",
     "Submitted",
     "Unacknowledged",
     "Unanswered",
@@ -376,6 +377,13 @@ class Broken(NamedTuple):
     error: HubExecutorError
 
 
+class RetryWeighed(NamedTuple):
+    """A call runs again after so many seconds, by its id as that; None: it does not."""
+
+    call: int
+    pause: float | None
+
+
 class EdgeFailed(NamedTuple):
     """An edge died of an error that nobody foresaw, while it worked for a worker (or for none)."""
 
@@ -409,5 +417,6 @@ Event: TypeAlias = (
     | Listened
     | ListenFailed
     | Broken
+    | RetryWeighed
     | EdgeFailed
 )

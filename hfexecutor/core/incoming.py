@@ -14,9 +14,11 @@ from hfexecutor.remote import entries as wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hfexecutor.core.call import Call
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.placement import Placement
+    from hfexecutor.core.retries import Retries
     from hfexecutor.core.state import State
     from hfexecutor.core.tracking import Tracking
     from hfexecutor.core.worker import Worker
@@ -36,10 +38,18 @@ class Incoming:
     """
 
     def __init__(
-        self, state: State, ends: Ends, doors: Doors, tracking: Tracking, placement: Placement
+        self,
+        state: State,
+        ends: Ends,
+        doors: Doors,
+        tracking: Tracking,
+        placement: Placement,
+        *,
+        retries: Retries,
     ) -> None:
         self._state = state
         self._ends = ends
+        self._retries = retries
         self._doors = doors
         self._tracking = tracking
         self._placement = placement
@@ -169,12 +179,24 @@ class Incoming:
                 self._ends.release(call)
             worker.answered(call, outcome.duration, state.now)
             self._placement.duration = worker.duration
-            state.pending.close(call.id)
-            # Its future may have been cancelled in this moment, in another thread.
-            if call.claimed or state.claim(call):
-                state.completions.append(do.Completion(call, outcome, worker.describe()))
-            else:
-                self._ends.note_cancelled(call)
+            self._note_end(worker, call, outcome)
+
+    def _note_end(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
+        state, where = self._state, worker.describe()
+        # Its future may have been cancelled in this moment, in another thread.
+        wanted = call.claimed or state.claim(call)
+        if wanted and self._retries.may_follow(call, outcome):
+            self._retries.ask(call, outcome, where)
+            return
+        completion = do.Completion(call, outcome, where)
+        adopting = self._tracking.adopting
+        if wanted and adopting is not None and adopting.doubts(completion):
+            return
+        state.pending.close(call.id)
+        if wanted:
+            state.completions.append(completion)
+        else:
+            self._ends.note_cancelled(call)
 
     def _note_word_of_job(self, worker: Worker, outcome: ev.Outcome) -> None:
         """No call can run, says a job; all others would say the same."""

@@ -48,6 +48,7 @@ class Launches:
             one_shot=one_shot,
             port=None if one_shot else state.rng.randrange(*PORTS),
             limits=state.limits,
+            times=state.pending.times,
             rules=state.rules,
             jitter=state.rng.random,
             now=state.now,
@@ -93,18 +94,17 @@ class Launches:
             return bool(worker.held)
         if pending.next() is None:
             return False
-        if not limits.max_retries and not worker.one_shot:
-            return True
         count = worker.slots
         if worker.one_shot and limits.reuse_workers:
-            count = self._placement.aboard(pending.waiting, worker.slots)
+            count = self._placement.aboard(pending, worker.slots)
         while worker.one_shot and (call := pending.next()) and call.size > limits.room:
             self._ends.fail(call, failures.too_large(call.size, limits.room))
-        calls = pending.dequeue(count, limits.room - self._state.rules.entry * count)
+        room = limits.room - self._state.rules.entry * count
+        calls = pending.dequeue(count, room, repeatable=not worker.one_shot)
         if not calls and worker.one_shot and pending.next() is not None:
             calls = pending.dequeue(1, limits.room)
         worker.board(calls)
-        worker.launch.repeatable = bool(limits.max_retries)
+        worker.launch.repeatable = worker.may_all_run_again
         return bool(calls) or (not worker.one_shot and pending.next() is not None)
 
     # --- the answer --------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Launches:
             if isinstance(error, (HubUnavailableError, RateLimitedError)):  # that passes
                 state.agenda.set(RETRY, state.now + state.rules.pause)
             ends.pass_on(worker, error, attempted=doubtful)
-        elif doubtful and not state.limits.max_retries and worker.held:
+        elif doubtful and not worker.may_all_run_again:
             ends.pass_on(worker, error, attempted=True)  # it may have run: not once more
         else:
             ends.fail_all(error)

@@ -15,10 +15,10 @@ Its parts, each of which knows those above it, and none below::
 
     state       what they share               doors       opened, given up
     ends        of workers and their calls    tracking    stages and logs, and what they mean
-    launches    from a wish to a job          incoming    what jobs say
-    adopting    another process's run         scheduling  who gets what
-    spending    no minute too much            closing     the end of the run
-    probing     of the silent
+    retries     of calls that raised          incoming    what jobs say
+    launches    from a wish to a job          scheduling  who gets what
+    adopting    another process's run         closing     the end of the run
+    spending    no minute too much            probing     of the silent
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from hfexecutor.core.incoming import Incoming
 from hfexecutor.core.launches import RETRY, Launches
 from hfexecutor.core.placement import Placement
 from hfexecutor.core.probing import PULSE, Probing
+from hfexecutor.core.retries import AGAIN, Retries
 from hfexecutor.core.scheduling import Scheduling
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
@@ -92,10 +93,13 @@ class Machine:
         self.budget = state.budget
         placement = self._placement = Placement(limits, rules)
         ends = self._ends = Ends(state)
+        retries = self._retries = Retries(state)
         launches = Launches(state, ends, placement)
         doors = Doors(state, ends)
         tracking = self._tracking = Tracking(state, ends, launches, doors, placement)
-        incoming = self._incoming = Incoming(state, ends, doors, tracking, placement)
+        incoming = self._incoming = Incoming(
+            state, ends, doors, tracking, placement, retries=retries
+        )
         probing = self._probing = Probing(state)
         spending = Spending(state, ends)
         scheduling = self._scheduling = Scheduling(state, ends, launches, spending, placement)
@@ -111,7 +115,7 @@ class Machine:
             ev.KillAsked: self._kill_asked,
             ev.Closed: closing.closed,
             ev.Aborted: closing.abort,
-            ev.Detached: closing.detach,
+            ev.Detached: self._detached,
             ev.Connected: scheduling.connected,
             ev.ConnectFailed: scheduling.connect_failed,
             ev.Admitted: launches.admitted,
@@ -131,10 +135,12 @@ class Machine:
             ev.Listened: incoming.listened,
             ev.ListenFailed: doors.listen_failed,
             ev.Broken: incoming.no_call_can_run,
+            ev.RetryWeighed: retries.weighed,
             ev.EdgeFailed: self._edge_failed,
         }
         # What is due besides workers. Placing and polling are done when everything settles.
         self._due: dict[Any, Callable[[], None]] = {
+            AGAIN: retries.resume,
             MINUTE: spending.renew,
             PULSE: probing.pulse,
             RETRY: self._allow_more_jobs,
@@ -216,7 +222,7 @@ class Machine:
         """Bring calls and workers together, or part them."""
         state, closing = self._state, self._closing
         if self.adopting is not None:
-            self.adopting.give_up()
+            self.adopting.settle()
         elif state.pending.open and not closing.aborted:
             self._scheduling.place(self.broken)
         if closing.detached is not None and not closing.aborted:
@@ -235,7 +241,9 @@ class Machine:
     # --- the user says -----------------------------------------------------------------------
 
     def _submitted(self, event: ev.Submitted) -> None:
-        self.pending.enter(event.calls)
+        if self.pending.enter(event.calls):
+            for worker in self.workers.values():
+                self._state.touch(worker)
 
     def _cancelled(self, event: ev.Cancelled) -> None:
         call = self.pending.close(event.call)
@@ -254,12 +262,13 @@ class Machine:
 
         One that nobody runs just now ends at once; one that cannot be reached, when it can.
         """
-        call = self.pending.open.get(event.call)
-        if call is None:
-            return
+        for call in self.pending.of(event.call):
+            self._kill(call)
+
+    def _kill(self, call: Call) -> None:
         call.killed = True
         worker = self.workers.get(call.worker)
-        if worker is None:  # it ran, its worker was lost, and now it waits to run again
+        if worker is None:  # it ran, was lost or has raised, and now it waits to run again
             self._ends.fail(call, failures.killed())
             return
         self._state.touch(worker)
@@ -274,6 +283,10 @@ class Machine:
             worker.channel.outgoing.kill([call.id])  # as soon as it can be told
         # Else others' calls run there behind a door that is shut: when only calls are left that are
         # to be killed, Ends.retire stops the job.
+
+    def _detached(self, event: ev.Detached) -> None:
+        self._closing.detach(event)
+        self._retries.resume()  # who runs them next should have them while we can say so
 
     # --- the Hub says ------------------------------------------------------------------------
 
@@ -354,9 +367,10 @@ class Machine:
                 assert call.worker == worker.id, (call, worker)
                 assert call.id in self.pending.open, call
                 held += 1
-        queued = sum(not call.worker for call in self.pending.open.values())
+        idle = [call for call in self.pending.open.values() if not call.worker]
+        queued = sum(not call.delayed for call in idle)
         assert queued == self.pending.waiting, (queued, self.pending)
-        assert held + queued == len(self.pending.open), (held, queued, self.pending)
+        assert held + len(idle) == len(self.pending.open), (held, idle, self.pending)
         if self.finished:
             assert not self.pending.open, self.pending
 

@@ -9,9 +9,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hfexecutor.core.call import Call
+    from hfexecutor.core.call import Call, CallOptions
 
-__all__ = ["Pending"]
+__all__ = ["CallTimes", "Pending"]
+
+
+class CallTimes:
+    """How long the calls of a run may take, all that were submitted so far.
+
+    Attributes:
+        longest: Seconds that one with a limit may run.
+        endless: There are some without a limit.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.endless = False
+
+    def note(self, limit: float | None) -> bool:
+        """Note that there are calls with this limit; say whether that is news."""
+        before = (self.endless, self.longest)
+        self.endless = self.endless or limit is None
+        self.longest = max(self.longest, limit or 0.0)
+        return before != (self.endless, self.longest)
+
+    def needed(self, seen: float) -> float:
+        """Return the seconds that another call may take where the longest so far took `seen`."""
+        return max(self.longest, seen) if self.endless else self.longest
 
 
 class Pending:
@@ -20,23 +44,51 @@ class Pending:
     Attributes:
         open: All calls whose future is not done.
         waiting: How many of them are in the queue.
+        attempts: By number, the ids of those that were submitted under another one.
+        times: How long calls may run.
     """
 
     def __init__(self) -> None:
         self.open: dict[int, Call] = {}
         self.waiting = 0
+        self.attempts: dict[int, list[int]] = {}
+        self.times = CallTimes()
+        self._options: CallOptions | None = None  # the last one's: most have the same
         # May hold calls that are not open any more: they are passed over.
         self._queue: deque[Call] = deque()
 
     def __repr__(self) -> str:
         return f"<Pending {len(self.open)} open, {self.waiting} waiting>"
 
-    def enter(self, calls: Iterable[Call]) -> None:
-        """Put new calls last."""
+    def enter(self, calls: Iterable[Call]) -> bool:
+        """Put new calls last; say whether calls may take longer now than those before."""
         new = {call.id: call for call in calls}
         self.open.update(new)
         self._queue.extend(new.values())
         self.waiting += len(new)
+        longer = False
+        for call in new.values():
+            if call.options is not self._options:
+                self._options = call.options
+                longer = self.times.note(call.options.call_timeout) or longer
+        return longer
+
+    def delay(self, call: Call) -> None:
+        """Put a call among the open ones, and not into the queue: it is another's next attempt."""
+        call.delayed = True
+        self.open[call.id] = call
+        self.attempts.setdefault(call.number, []).append(call.id)
+
+    def release(self, call: Call) -> None:
+        """Put a call last whose time has come."""
+        call.delayed = False
+        self._queue.append(call)
+        self.waiting += 1
+
+    def of(self, number: int) -> list[Call]:
+        """Return what is open of the call that was submitted under this number."""
+        ids = [number, *self.attempts.get(number, ())]
+        return [self.open[call_id] for call_id in ids if call_id in self.open]
 
     def next(self) -> Call | None:
         """Return the call that is first in the queue, and leave it there."""
@@ -51,15 +103,18 @@ class Pending:
         call = self.next()
         return call is not None and call.lost > 0
 
-    def dequeue(self, count: int, room: float) -> list[Call]:
+    def dequeue(self, count: int, room: float, *, repeatable: bool = False) -> list[Call]:
         """Take up to `count` calls from the head of the queue, of `room` bytes at the most.
 
         What several of them refer to travels once, and counts once. One that may have killed a
-        worker gets no company: it is taken alone, or left.
+        worker gets no company: it is taken alone, or left. With `repeatable` one that must not
+        begin twice is left, and what is behind it.
         """
         calls: list[Call] = []
         aboard: dict[tuple[int, int], int] = {}  # bytes of what they refer to
         while len(calls) < count and (call := self.next()) is not None:
+            if repeatable and not call.options.max_retries:
+                break
             if room < math.inf:
                 refers = {(kind, number): len(data) for kind, number, data in call.kept}
                 room -= len(call.data) + sum(refers[key] for key in refers.keys() - aboard)
@@ -88,7 +143,13 @@ class Pending:
     def close(self, call_id: int) -> Call | None:
         """Take a call out, for its future is done, or about to be; None if it was before."""
         call = self.open.pop(call_id, None)
-        if call is not None and not call.worker:
+        if call is None:
+            return None
+        if self.attempts and (ids := self.attempts.get(call.number)) and call_id in ids:
+            ids.remove(call_id)
+            if not ids:
+                del self.attempts[call.number]
+        if not call.worker and not call.delayed:
             self.waiting -= 1
             if not self.waiting:
                 self._queue.clear()

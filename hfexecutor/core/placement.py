@@ -109,18 +109,18 @@ class Placement:
             yield min(slots, free)
             free -= slots
 
-    def aboard(self, waiting: int, slots: int) -> int:
+    def aboard(self, pending: Pending, slots: int) -> int:
         """Return how many calls a job that takes no more later should have aboard.
 
-        Not more than it can run before its timeout, if each takes its `call_timeout`.
+        Not more than it can run before its timeout, if each takes as long as the longest may.
         """
-        limits = self._limits
+        limits, times = self._limits, pending.times
         jobs = dispatch.most_jobs(limits.max_workers, slots)
-        share = dispatch.share(waiting, jobs, slots)
-        if limits.call_timeout is None or limits.timeout == math.inf:
+        share = dispatch.share(pending.waiting, jobs, slots)
+        if times.endless or limits.timeout == math.inf:
             return share
         time = limits.timeout - self._cold_start - self._rules.ahead_of(limits.timeout)
-        return min(share, slots * max(1, int(time // limits.call_timeout)))
+        return min(share, slots * max(1, int(time // times.longest)))
 
     # --- who gets what -----------------------------------------------------------------------
 
@@ -140,6 +140,17 @@ class Placement:
         ]
         counts = dispatch.assign(pending.waiting, views)
         return [(worker, n) for worker, n in zip(fleet.fed, counts, strict=True) if n]
+
+    def other_than(self, worker: Worker, fleet: Fleet, *, risk: bool) -> Worker | None:
+        """Return the least loaded of the other workers, if it has a free slot."""
+        free = [
+            (len(other.held) / other.slots, index, other)
+            for index, other in enumerate(fleet.fed)
+            if other is not worker
+            and len(other.held) < other.slots
+            and dispatch.room(other.view(fleet.now, risk=risk))
+        ]
+        return min(free)[2] if free else None
 
     def _keeps_waiting(self, worker: Worker, now: float) -> bool:
         """Say whether a call would wait there longer than for a new job."""
@@ -213,11 +224,9 @@ class Placement:
     def stuck(self, fleet: Fleet) -> list[Worker]:
         """Return jobs to cancel because they do not begin, where idle slots can run their calls.
 
-        Not with `max_retries=0`: a job may have begun without our having heard of it. And none
-        that was ever seen to run, or heard: an older list may show it as waiting again.
+        None with a call that is to begin only once: a job may have begun without our having heard
+        of it. And none that was ever seen to run, or heard: an older list may show it as waiting.
         """
-        if not self._limits.max_retries:
-            return []
         # Slots that were idle a moment ago; each job that is cancelled takes as many as it held.
         _, busy = dispatch.load(worker.view(fleet.now) for worker in fleet.fed)
         idle = sum(worker.slots for worker in fleet.fed) - busy
@@ -228,6 +237,8 @@ class Placement:
         found = []
         for worker in fleet.live:
             if worker.job is None or worker.has_begun or not 0 < len(worker.held) <= idle:
+                continue
+            if not worker.may_all_run_again:
                 continue
             left = worker.launched_at + patience - fleet.now
             if left > 0:

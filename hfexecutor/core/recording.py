@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfexecutor import errors
 from hfexecutor.core import events as ev
-from hfexecutor.core.call import Attachment, Call, Function
+from hfexecutor.core.call import Attachment, Call, CallOptions, Function
 from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.core.worker import JOB_STARTED
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Step", "head", "replay", "step"]
 
-VERSION = 1
+VERSION = 2
 _FAILURES: dict[str, type[Enum]] = {
     kind.__name__: kind for kind in (ev.LaunchFailure, ev.DoorFailure)
 }
@@ -83,6 +83,7 @@ def _written(value: Any) -> Any:  # noqa: PLR0911 - a line for each kind of valu
             "size": len(value.data),
             "function": None if function is None else [function.id, len(function.data)],
             "attachments": [[kind, n, len(data)] for kind, n, data in value.attachments],
+            "options": _options(value.options),
         }
     if isinstance(value, BaseException):
         return {"error": type(value).__name__, "text": str(value)}
@@ -100,6 +101,13 @@ def _written(value: Any) -> Any:  # noqa: PLR0911 - a line for each kind of valu
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return {"status": value.status.decode(), "duration": value.duration}  # an outcome
+
+
+def _options(options: CallOptions) -> dict[str, Any]:
+    """Return the options of a call; what is opaque to the core is only whether there is any."""
+    values = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))
+    simple = (bool, int, float, str, type(None))
+    return {name: value if isinstance(value, simple) else True for name, value in values}
 
 
 # --- and back ---------------------------------------------------------------------------------
@@ -150,7 +158,10 @@ def _read(value: Any) -> Any:  # noqa: PLR0911 - as above, the other way round
         about = value["function"]
         function = None if about is None else Function(about[0], bytes(about[1]))
         attachments = tuple(Attachment(k, n, bytes(size)) for k, n, size in value["attachments"])
-        return Call(value["call"], None, bytes(value["size"]), function, attachments)
+        options = CallOptions(**value["options"])
+        return Call(
+            value["call"], None, bytes(value["size"]), function, attachments, options=options
+        )
     if "error" in value:
         kind = getattr(errors, value["error"], errors.HubExecutorError)
         return kind(value["text"])

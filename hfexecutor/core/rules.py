@@ -19,24 +19,20 @@ class Limits:
         max_workers: Calls that may run at once.
         slots_per_job: Calls at once in one job; None: as many as the flavor is for.
         reuse_workers: Jobs take call after call.
-        max_retries: How often a call runs again whose job was lost.
         give_up_after: For how long a launch is repeated.
         room: Bytes of calls that a launch request can carry beside the other options; as many as
             there are where nobody says.
         max_cost: Dollars that all jobs together may cost; None without a limit.
         timeout: Seconds after which the Hub ends a job.
-        call_timeout: Seconds that a call may run; None for any.
     """
 
     max_workers: int = 8
     slots_per_job: int | None = 1
     reuse_workers: bool = True
-    max_retries: int = 2
     give_up_after: float = 300.0
     room: float = math.inf
     max_cost: float | None = None
     timeout: float = math.inf
-    call_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

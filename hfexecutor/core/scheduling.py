@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hfexecutor.core import events as ev
+    from hfexecutor.core.call import Call
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.launches import Launches
     from hfexecutor.core.placement import Placement
@@ -112,13 +113,15 @@ class Scheduling:
         """Give so many queued calls to a worker; say whether there were any."""
         state = self._state
         calls = state.pending.dequeue(count, math.inf)
-        if not calls:
-            return False
+        if calls:
+            self._give_these(worker, calls)
+        return bool(calls)
+
+    def _give_these(self, worker: Worker, calls: list[Call]) -> None:
         assert worker.job is not None
-        worker.give(calls, state.now)
-        state.do(do.Started(tuple(calls), worker.job))
-        state.touch(worker)
-        return True
+        self._state.touch(worker)
+        worker.give(calls, self._state.now)
+        self._state.do(do.Started(tuple(calls), worker.job))
 
     def _hand_out(self, fleet: Fleet) -> bool:
         """Give queued calls to the workers that are there; say whether more can be tried.
@@ -130,8 +133,29 @@ class Scheduling:
         for worker, count in self._placement.hand_out(pending, fleet):
             if not risky and pending.is_risky:
                 break  # the others' shares were reckoned for calls that may have company
-            gave = self._give(worker, count) or gave
+            calls = pending.dequeue(count, math.inf)
+            gave = gave or bool(calls)
+            if pending.attempts:
+                calls = self._give_elsewhere(worker, calls, fleet)
+            if calls:
+                self._give_these(worker, calls)
         return gave and (risky or pending.is_risky)
+
+    def _give_elsewhere(self, worker: Worker, calls: list[Call], fleet: Fleet) -> list[Call]:
+        """Give those that have raised in this very worker to others, if any has room for them.
+
+        Return what is left for it.
+        """
+        left = []
+        for call in calls:
+            other = None
+            if call.avoid == worker.id:
+                other = self._placement.other_than(worker, fleet, risk=call.lost > 0)
+            if other is None:
+                left.append(call)
+            else:
+                self._give_these(other, [call])
+        return left
 
     def _start_workers(self, fleet: Fleet) -> None:
         state, placement = self._state, self._placement

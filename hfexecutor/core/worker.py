@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.commands import Fetch, Listen, ReadLog, Send
     from hfexecutor.core.events import Bye, Hello, JobSeen
+    from hfexecutor.core.pending import CallTimes
     from hfexecutor.core.rules import Limits, Rules
 
 __all__ = ["Worker"]
@@ -38,6 +39,7 @@ class Worker:
         one_shot: It leaves when the calls aboard are done, and has no door.
         port: The port that its job exposes; None without a door.
         limits: What the user wants.
+        times: How long calls may take.
         rules: Pauses and sizes.
         jitter: Returns a number from 0 to 1.
         now: The time.
@@ -51,12 +53,14 @@ class Worker:
         one_shot: bool,
         port: int | None,
         limits: Limits,
+        times: CallTimes,
         rules: Rules,
         jitter: Callable[[], float],
         now: float,
     ) -> None:
         self._rules = rules
         self._limits = limits
+        self._times = times
         self._jitter = jitter
         self.id = worker_id
         self.slots = slots
@@ -178,6 +182,11 @@ class Worker:
         return bool(self.held) and all(call.killed for call in self.held.values())
 
     @property
+    def may_all_run_again(self) -> bool:
+        """Whether none of what it holds is to begin only once."""
+        return all(call.options.max_retries for call in self.held.values())
+
+    @property
     def holds_only_unsure(self) -> bool:
         """Whether all that it holds may never have reached it."""
         return self.held.keys() <= self.unsure
@@ -241,13 +250,14 @@ class Worker:
     def ages_at(self) -> float:
         """When it is given the last call: one that begins later may not end before its timeout.
 
-        How long one takes says `call_timeout`, or else the longest that it has run. Where that
-        leaves no time it takes one all the same, as its successor would have no more of it.
+        How long one takes say the limits of the calls that there are, and where one has none the
+        longest that it has run. Where that leaves no time it takes one all the same, as its
+        successor would have no more of it.
         """
         limits = self._limits
         if self.hello is None or self.port is None:  # without a door it is given nothing later
             return math.inf
-        needs = self.longest if limits.call_timeout is None else limits.call_timeout
+        needs = self._times.needed(self.longest)
         needs += self._rules.ahead_of(limits.timeout)
         ages_at = self.runs_since + limits.timeout - needs
         return ages_at if self.served else max(ages_at, self.greeted_at + self._rules.door_wait)

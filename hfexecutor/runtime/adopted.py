@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from hfexecutor.core.call import Call
+from hfexecutor.core.call import Call, number_of
 from hfexecutor.core.events import Aborted
 from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
@@ -47,6 +47,7 @@ class AdoptedRunner(Runner):
         self.futures: dict[int, PoolFuture[Any]] = {}
         self.complete = threading.Event()
         self.printing: dict[int, PoolFuture[Any]] = {}
+        self._latest: dict[int, int] = {}  # attempts that print, by the number of their call
         super().__init__(options, Limits(give_up_after=options.give_up_after), connect)
 
     def close(self, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - nothing is ours
@@ -85,10 +86,17 @@ class AdoptedRunner(Runner):
     def _printed(self, call_id: int) -> Printed | None:
         if not call_id:
             return None
-        future = self.futures.get(call_id) or self.printing.get(call_id)
+        number = number_of(call_id)
+        future = self.futures.get(number) or self.printing.get(number)
         if future is None:
-            future = self.printing[call_id] = PoolFuture()
-        return None if future.done() else future.printed()
+            future = self.printing[number] = PoolFuture()
+        latest = self._latest.setdefault(number, call_id)
+        if future.done() or call_id < latest:
+            return None
+        if call_id > latest:  # what an attempt before it has printed
+            self._latest[number] = call_id
+            future.printed_in_all(0)
+        return future.printed()
 
     async def _live(self) -> None:
         try:
@@ -97,8 +105,10 @@ class AdoptedRunner(Runner):
             self.complete.set()  # nobody waits for what will not come
 
 
-def _known(runner: AdoptedRunner, number: int) -> Call:
-    future = runner.printing.pop(number, PoolFuture())
-    future.bind(number, runner)
-    runner.futures[number] = future
-    return Call(number, future, b"", None)
+def _known(runner: AdoptedRunner, call_id: int) -> Call:
+    number = number_of(call_id)
+    future = runner.futures.get(number)
+    if future is None:
+        future = runner.futures[number] = runner.printing.pop(number, PoolFuture())
+        future.bind(number, runner)
+    return Call(call_id, future, b"", None)

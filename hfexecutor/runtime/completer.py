@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hfexecutor.core.events import Broken
+from hfexecutor.core.events import Broken, RetryWeighed
 from hfexecutor.errors import HubExecutorError
-from hfexecutor.results import unwrap
+from hfexecutor.failures import in_short
+from hfexecutor.results import add_notes, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,17 @@ class Completer:
             self._resolve(future, value, error)
             del value
 
+    def weigh_retry(self, command: do.WeighRetry) -> None:
+        """Say whether what a call has raised is what its user wants to see retried."""
+        call, outcome, where = command
+        attempt = call.raised  # the next one is the one after that
+        error = unwrap(outcome, lambda: where, call.attachments)[1]  # type: ignore[arg-type]
+        pause = None if error is None else call.options.retry.pause(error, attempt)
+        if error is not None and pause is not None:
+            text = f"attempt {attempt} ended with {in_short(error)}; {where}"
+            call.future.attempts = (*call.future.attempts, text)
+        self._tell(RetryWeighed(call.id, pause))
+
     def fail(self, command: do.Fail) -> None:
         """End a future with an error, unless it was cancelled."""
         if claim(command.call):
@@ -104,6 +116,8 @@ class Completer:
                 future.set_result(value)
             else:
                 self.failed += 1
+                if future.attempts:
+                    add_notes(error, future.attempts)
                 future.set_exception(error)
         except BaseException:  # a callback's, which the stdlib lets through: none of ours
             logger.exception("a future's callback wanted to end the thread")

@@ -66,6 +66,7 @@ class Observer:
             ev.Detached: self._detached,
             ev.Heard: self._heard,
             ev.Launched: self._launched,
+            ev.RetryWeighed: self._retry_weighed,
             do.Post: self._post,
             do.Complete: self._complete,
             do.Fail: self._fail,
@@ -165,6 +166,14 @@ class Observer:
             if failed or self._events.are_heard:
                 self._ended(call, outcome.duration, failed=failed)
 
+    def _retry_weighed(self, event: ev.RetryWeighed, _: float) -> None:
+        call = self._machine.pending.open.get(event.call)
+        if event.pause is not None and call is not None:
+            future, number = call.future, call.number
+            why = future.attempts[-1]
+            told = public.CallRetried(time.time(), number, future.job_id, why, event.pause)
+            self._tell(told, logging.DEBUG)
+
     def _fail(self, command: do.Fail, now: float) -> None:
         if command.call.future.cancelled():
             self._cancelled(command, now)
@@ -174,7 +183,7 @@ class Observer:
 
     def _cancelled(self, command: do.Fail | do.CancelFuture | do.NotifyCancelled, _: float) -> None:
         if self._events.are_heard:
-            self._events.tell(public.CallCancelled(time.time(), command.call.id))
+            self._events.tell(public.CallCancelled(time.time(), command.call.number))
 
     def listen_to(self, call: Call, printed: Printed) -> None:
         """Tell what a call prints, if anybody wants to hear of it."""
@@ -182,7 +191,7 @@ class Observer:
 
             def tell(text: str) -> None:
                 self._events.tell(
-                    public.CallPrinted(time.time(), call.id, call.future.job_id, text)
+                    public.CallPrinted(time.time(), call.number, call.future.job_id, text)
                 )
 
             printed.heard = tell
@@ -195,7 +204,7 @@ class Observer:
             self._failures.note(None, raised, future)
         if self._events.are_heard:
             self._tell_launches()
-            event = public.CallEnded(time.time(), call.id, future.job_id, seconds, error)
+            event = public.CallEnded(time.time(), call.number, future.job_id, seconds, error)
             self._events.tell(event)
 
     def sum_up(self, calls: int) -> None:

@@ -326,6 +326,7 @@ class Runner:
             do.Connect: self._open_connection,
             do.Started: completer.started,
             do.Complete: completer.complete,
+            do.WeighRetry: completer.weigh_retry,
             do.Fail: completer.fail,
             do.CancelFuture: completer.cancel,
             do.NotifyCancelled: completer.notify,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hfexecutor import errors
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
+from hfexecutor.core.call import number_of
 from hfexecutor.core.rules import Rules
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
@@ -18,6 +19,7 @@ from . import user
 from .children import DEATHS, lines_of, value_of
 
 if TYPE_CHECKING:
+    from hfexecutor.core.call import Call
     from hfexecutor.core.machine import Machine
     from hfexecutor.core.worker import Worker
 
@@ -62,7 +64,11 @@ class Checks:
         self.reached: Counter[str] = Counter()
         self.hub: Hub
         self.doors: Doors
+        # Of each attempt of a call, by its id, as all that follows.
         self.begins: dict[int, list[Job]] = {}
+        self.launches: dict[int, set[Any]] = {}  # by number: all launches that any attempt began in
+        self.retries: dict[int, int] = {}  # that each call may have, by number
+        self.paused: dict[int, float] = {}  # until when
         self.given: dict[int, list[str]] = {}  # call: workers that it was handed to, in any way
         self.arrived: dict[int, Any] = {}  # outcomes that the core was told while they counted
         self.ended: set[int] = set()
@@ -92,10 +98,17 @@ class Checks:
 
     # --- what users do ------------------------------------------------------------------------
 
-    def submitted(self, futures: Iterable[Future]) -> None:
-        for future in futures:
-            self.futures[future.call] = future
+    def submitted(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            self.futures[call.id] = call.future
+            self.retries[call.id] = call.options.max_retries
             self.open += 1
+
+    def retried(self, call: Call, pause: float) -> None:
+        """A call is to run again after a pause."""
+        self.paused[call.id] = self.clock.now + pause
+        if call.avoid:
+            self.check("what is retried has raised", self.work[call.number].fails, f"{call}")
 
     def cancelled(self, future: Future) -> None:
         """Its owner has cancelled a future."""
@@ -152,7 +165,9 @@ class Checks:
             self._give(call.id, command.worker)
         self.check(
             "nothing goes aboard a job that may be launched twice",
-            self.plan.retries or not command.calls or command.attempt == 1 or command.one_shot,
+            all(call.options.max_retries for call in command.calls)
+            or command.attempt == 1
+            or command.one_shot,
             f"{command}",
         )
         if command.attempt > 1:
@@ -177,7 +192,7 @@ class Checks:
         given = self.given.setdefault(call, [])
         if worker not in given:
             given.append(worker)
-            if self.plan.retries == 0:
+            if self.retries[number_of(call)] == 0:
                 begun = [job for job in self.begins.get(call, ()) if job.worker != worker]
                 self.check("no retries", not begun, f"call {call} began in {begun} and is given")
 
@@ -188,15 +203,27 @@ class Checks:
             self.check("a job runs a call once", job not in earlier, f"call {call} in {job}")
         # Where one request makes two jobs, nobody can prevent that both begin what is aboard; and
         # a launch without an answer is repeated before lists show its job if they lag very much.
-        hidden = bool(self.plan.retries) and self.plan.list_lag > sum(Rules().looks)
-        launches = {j.command[:2] for j in earlier if not j.restarted} - {job.command[:2]}
+        number = number_of(call)
+        retries = self.retries[number]
+        hidden = bool(retries) and self.plan.list_lag > sum(Rules().looks)
+        launches = self.launches.setdefault(number, set())
+        if not job.restarted:
+            launches.add((call, job.command[:2]))
         self.check(
             "no call begins more often than allowed",
-            job.restarted or hidden or len(launches) <= self.plan.retries,
+            job.restarted or hidden or len(launches) <= 1 + retries,
             f"call {call} begins in {job}, after {earlier}",
         )
+        self.check(
+            "a pause is kept",
+            self.clock.now >= self.paused.get(call, 0.0),
+            f"call {call} begins in {job} before {self.paused.get(call)}",
+        )
+        if call != number and not earlier and len(launches) > 1:
+            same = any(begun[1] == job.command[:2] for begun in launches if begun[0] != call)
+            self.sometimes(f"a retry begins in {'the same' if same else 'another'} job")
         earlier.append(job)
-        future = self.futures[call]
+        future = self.futures[number]
         if future.state in {user.CANCELLED, user.NOTIFIED}:
             self.sometimes("a cancel crosses a start")
             since = self.clock.now - self.cancelled_at.get(call, self.clock.now)
@@ -348,12 +375,14 @@ class Checks:
             [
                 call
                 for call in job.supervisor.running
-                if call in worker.held and not self.futures[call].done and call not in worker.unsure
+                if call in worker.held
+                and not self.futures[number_of(call)].done
+                and call not in worker.unsure
             ]
             if job.supervisor is not None
             else []
         )
-        killed = all(self.futures[call].asked == "kill" for call in worker.held)
+        killed = all(self.futures[number_of(call)].asked == "kill" for call in worker.held)
         self.check(
             "a job that works is not cancelled",
             not working or killed or self._failing,
@@ -364,17 +393,18 @@ class Checks:
 
     def started(self, command: do.Started) -> None:
         for call in command.calls:
-            self.futures[call.id].job = command.job.id
+            self.futures[call.number].job = command.job.id
 
     def complete(self, command: do.Complete) -> None:
         for call, outcome, where in command.completions:
-            future = self._end(call.id)
+            future = self._end(call.number)
             future.finish(outcome, None)
             future.printed.end(outcome.printed, unterminated=outcome.unterminated)
-            self.check("an outcome is right", self._is_right(future, outcome), f"{call} {outcome}")
+            right = self._is_right(future, call, outcome)
+            self.check("an outcome is right", right, f"{call} {outcome}")
             self.check("an error says where", "job" in where, where)
 
-    def _is_right(self, future: Future, outcome: outcomes.Outcome) -> bool:
+    def _is_right(self, future: Future, call: Call, outcome: outcomes.Outcome) -> bool:
         work, status = self.work[future.call], outcome.status
         if status == outcomes.TIMEOUT:
             limit = self.worst.call_timeout
@@ -389,19 +419,22 @@ class Checks:
             return details["during"] == "call" and DEATHS.get(work.kind) == code
         raises = status == outcomes.RAISED
         ends = outcome.payload == value_of(future.call, work)
+        if raises and work.kind == "flaky":
+            # A completion after a retry was weighed names the attempt that would have come next.
+            return ends and (call.options.retry is None or call.retries_left <= 0 or call.killed)
         return ends and raises == (work.kind == "raise") and work.kind not in DEATHS
 
     def fail(self, command: do.Fail) -> None:
         future = command.call.future
         if not future.claim():
             return
-        self._end(command.call.id)
+        self._end(command.call.number)
         future.finish(None, command.error)
         self._look_at_error(future, command)
 
     def _look_at_error(self, future: Future, command: do.Fail) -> None:
         error, plan, call = command.error, self.worst, future.call
-        arrived = self.arrived.get(call)
+        arrived = self.arrived.get(command.call.id)
         self.check("no outcome that arrived is lost", arrived is None, f"{future}: {error}")
         if isinstance(error, errors.CostLimitError):
             self.sometimes("a call ends because of what it would cost")
@@ -412,10 +445,10 @@ class Checks:
             self.check("broken", plan.broken, f"{future}")
         elif isinstance(error, errors.JobLostError):
             self.sometimes("a call is lost")
-            given = len(self.given.get(call, ()))
+            given = sum(len(self.given[i]) for i in self.given if number_of(i) == call)
             self.check(
                 "a call is lost only with its jobs",
-                given > plan.retries and self._jobs_may_be_lost(call),
+                given > self.retries[call] and self._jobs_may_be_lost(call),
                 f"{future} after {given} jobs: {error}",
             )
         elif isinstance(error, errors.JobFailedError):
@@ -456,7 +489,7 @@ class Checks:
         if plan.connect_fails or plan.post_refused or plan.post_page or plan.list_dies:
             return True
         unclear = plan.post_unclear or plan.post_unclear_not or plan.post_hangs or plan.post_late
-        if plan.retries or not unclear:
+        if self.retries[call] or not unclear:
             return False
         doors = self.reached["doors are given up"] + self.reached["ports are given up"]
         return not plan.warm or doors > 0

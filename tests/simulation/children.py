@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from hfexecutor.core.call import number_of
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes, pipes
 
@@ -256,7 +257,7 @@ class Child:
             if kind == pipes.CALL and number == call:
                 break
             self._keep(kind, number)
-        work = self._work[call]
+        work = self._work[number_of(call)]
         function = wire.function_of(data)
         assert function == work.function, f"call {call} has function {function}"
         assert function in self._functions, f"call {call} needs function {function}: not sent"
@@ -266,7 +267,7 @@ class Child:
         self.call, self.began_at = call, self.clock.now
         self._began(call)
         if work.prints:
-            self.output += lines_of(call, 0, work.prints // 2)
+            self.output += lines_of(number_of(call), 0, work.prints // 2)
             if work.mimics:
                 self.output += self._mimic()
             self._said(self.slot)
@@ -283,19 +284,24 @@ class Child:
         assert not lacking, f"call {call} lacks {lacking}"
 
     def _finish(self) -> None:
-        call = self.call
-        work = self._work[call]
+        call, number = self.call, number_of(self.call)
+        work = self._work[number]
         if work.prints:
-            self.output += lines_of(call, work.prints // 2, work.prints)
+            self.output += lines_of(number, work.prints // 2, work.prints)
         if work.kind == "killjob":
             self._job_dies()
         elif work.kind in DEATHS:
             self.die(DEATHS[work.kind])
         else:
-            status = outcomes.RAISED if work.kind == "raise" else outcomes.VALUE
+            status = outcomes.RAISED if work.raises(attempt_of(call)) else outcomes.VALUE
             self.call = 0
-            self._say((status, call, work.duration, value_of(call, work)))
+            self._say((status, call, work.duration, value_of(number, work)))
             self._next()
+
+
+def attempt_of(call: int) -> int:
+    """Return how many attempts of a call there were before this one."""
+    return call >> 40
 
 
 DEATHS = {"die": 3, "segfault": -11, "memory": KILLED}  # the last by the kernel, for all it takes

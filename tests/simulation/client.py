@@ -18,6 +18,7 @@ from hfexecutor.errors import (
     HubUnavailableError,
     RateLimitedError,
 )
+from hfexecutor.remote import outcomes
 from hfexecutor.remote.frames import Seal
 from hfexecutor.runtime.link import Links
 from hfexecutor.runtime.news import news_of
@@ -55,11 +56,9 @@ class Client:
             max_workers=plan.workers,
             slots_per_job=plan.slots,
             reuse_workers=plan.warm,
-            max_retries=plan.retries,
             room=user.ROOM,
             max_cost=plan.max_cost or None,
             timeout=plan.job_timeout,
-            call_timeout=plan.call_timeout or None,
         )
         self.machine = Machine(
             limits,
@@ -105,6 +104,7 @@ class Client:
             do.Unwrap: self._unwrap,
             do.Started: checks.started,
             do.Complete: checks.complete,
+            do.WeighRetry: self._weigh_retry,
             do.Fail: checks.fail,
             do.CancelFuture: checks.cancel_future,
             do.NotifyCancelled: checks.notify,
@@ -404,6 +404,18 @@ class Client:
     def _unwrap(self, command: do.Unwrap) -> None:
         error = BrokenHubExecutor("simulated: the initializer failed")
         self.tell(ev.Broken(command.worker, error))
+
+    def _weigh_retry(self, command: do.WeighRetry) -> None:
+        call, outcome, _ = command
+        flaky = self.checks.work[call.number].kind == "flaky"
+        if flaky and outcome.status == outcomes.RAISED:
+            self.hub.sometimes("a call that has raised is retried")
+            pause = self.rng.choice((0.0, 0.01, 1.0, user.LONGEST_PAUSE))
+            self.checks.retried(call, pause)
+            self.tell(ev.RetryWeighed(call.id, pause))
+        else:
+            self.hub.sometimes("what a call has raised is not to be retried")
+            self.tell(ev.RetryWeighed(call.id, None))
 
     def _report(self, command: do.Report) -> None:
         self.checks.report(command)

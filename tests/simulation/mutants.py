@@ -42,8 +42,23 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "an outcome is accepted twice",
-        "            state.pending.close(call.id)\n            if call.claimed",
-        "            if call.claimed",
+        "        state.pending.close(call.id)\n        if wanted:",
+        "        if wanted:",
+    ),
+    Mutant(
+        "a call that raises runs again for ever",
+        "again.raised, again.avoid = self.raised + 1, self.worker",
+        "again.raised, again.avoid = self.raised, self.worker",
+    ),
+    Mutant(
+        "a call runs again once too often",
+        "            and call.retries_left > 0\n",
+        "            and call.retries_left >= 0\n",
+    ),
+    Mutant(
+        "a call that has raised runs again at once",
+        "self._pauses.set(call.id, state.now + event.pause)",
+        "self._pauses.set(call.id, state.now)",
     ),
     Mutant(
         "a job is given calls until its timeout ends it",
@@ -107,8 +122,8 @@ MUTANTS = (
     ),
     Mutant(
         "a call that was cancelled in this moment ends all the same",
-        "            if call.claimed or state.claim(call):\n",
-        "            if call.claimed or state.claim(call) or True:\n",
+        "        wanted = call.claimed or state.claim(call)\n",
+        "        wanted = call.claimed or state.claim(call) or True\n",
     ),
     Mutant(
         "a job is not told of a cancel",
@@ -145,8 +160,8 @@ MUTANTS = (
     ),
     Mutant(
         "calls go aboard that must not run twice",
-        "        if not limits.max_retries and not worker.one_shot:\n            return True\n",
-        "",
+        "repeatable=not worker.one_shot",
+        "repeatable=False",
     ),
     Mutant(
         "a launch is repeated although its calls must not run twice",

@@ -235,6 +235,26 @@ FIXED: tuple[Plan, ...] = (
     ),
     Plan(seed=51, calls=10_000, batch=10_000, workers=8, door_unanswered=0.05, log_cut=0.1),
     *sorted((Plan.of(seed) for seed in range(200)), key=lambda plan: plan.calls)[:-4],
+    # What has raised runs again, after a pause, as often as it may: with jobs that are lost, too.
+    Plan(seed=57, calls=200, batch=200, workers=6, durations=(0.01, 0.3), flaky=0.5, retry=True),
+    Plan(seed=58, calls=60, durations=(0.1,), flaky=0.7, retry=True, raising=0.2),
+    Plan(
+        seed=59,
+        calls=90,
+        workers=4,
+        slots=2,
+        durations=(0.01, 0.5),
+        flaky=0.6,
+        retry=True,
+        once=0.3,
+        job_killed=0.5,
+        kill_after=2.0,
+        log_cut=0.4,
+        kills=0.1,
+        printing=0.3,
+        retries=3,
+    ),
+    Plan(seed=60, calls=60, workers=4, warm=False, flaky=0.6, retry=True, once=0.2, post_late=0.3),
 )
 
 # What rare paths have to be taken by the fixed seeds. One that is not tests nothing any more.
@@ -242,6 +262,10 @@ PATHS = (
     "a call is killed through the door",
     "a call is lost",
     "a call runs again",
+    "a call that has raised is retried",
+    "a retry begins in another job",
+    "a retry begins in the same job",
+    "what a call has raised is not to be retried",
     "a cancel comes too late",
     "a cancel crosses a start",
     "a cancel fails",

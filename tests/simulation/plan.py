@@ -29,6 +29,9 @@ class Plan:
     slots: int = 1
     warm: bool = True
     retries: int = 2
+    once: float = 0.0  # of all calls, are never to begin twice whatever the others may
+    flaky: float = 0.0  # raise the first times
+    retry: bool = False  # what flaky calls raise is retried
     idle_timeout: float = 5.0
     call_timeout: float = 0.0  # 0: none
     max_tasks: int = 0  # of a process; 0: any number
@@ -286,4 +289,8 @@ _FAULTS: dict[str, Any] = {
     "door_forged": lambda r: r.choice((0.002, 0.02)),
     "door_outage": _rate,
     "no_door": _rate,
+    # New ones last: so the plans of the seeds that are run each time stay what they are.
+    "once": _rate,
+    "flaky": _rate,
+    "retry": lambda _: True,
 }

@@ -99,8 +99,10 @@ class Run:
         for _ in range(count):
             work = self.work[self._next] = user.make_work(plan, rng)
             heavy = plan.heavy > 0 and rng.random() < plan.heavy
-            call = user.make_call(self._next, work, heavy=heavy)
+            options = user.options_of(plan, rng)
+            call = user.make_call(self._next, work, heavy=heavy, options=options)
             self._load += plan.call_timeout if work.kind == "hang" else work.duration
+            self._load += work.fails * (work.duration + user.LONGEST_PAUSE)
             self._next += 1
             calls.append(call)
             self.futures.append(call.future)
@@ -109,7 +111,7 @@ class Run:
                 self.clock.later(self._moment(), self.cancel, call.future)
             elif hangs or rng.random() < plan.kills:
                 self.clock.later(self._moment(), self.kill, call.future)
-        self.checks.submitted(call.future for call in calls)
+        self.checks.submitted(calls)
         self.client.tell(ev.Submitted(tuple(calls)))
         if len(self.futures) < plan.calls:
             self.clock.later(plan.pause * rng.uniform(0.5, 1.5), self.submit)

@@ -6,7 +6,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfexecutor.core.call import Attachment, Call, Function
+from hfexecutor.core.call import Attachment, Call, CallOptions, Function
 from hfexecutor.futures import Printed
 from hfexecutor.remote import entries as wire
 
@@ -23,6 +23,7 @@ PENDING, RUNNING, CANCELLED, NOTIFIED, FINISHED = (
 # What a message and a launch take is less here than in earnest: what has to be cut, or is too large
 # for a launch, need not be megabytes.
 MESSAGE, ROOM, HEAVY = 1 << 17, 100_000, 150_000
+LONGEST_PAUSE = 5.0  # before a call runs again that has raised
 
 
 class Work(NamedTuple):
@@ -35,6 +36,11 @@ class Work(NamedTuple):
     size: int = 1  # of its value's pickle, in bytes, at least
     need: int = 0
     mimics: bool = False
+    fails: int = 0  # the first times that it ends
+
+    def raises(self, attempt: int) -> bool:
+        """Whether this attempt of it raises; the first is 0."""
+        return self.kind == "raise" or attempt < self.fails
 
 
 class Future:
@@ -106,6 +112,7 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
     kind = "value"
     for name, rate in (
         ("raise", plan.raising),
+        ("flaky", plan.flaky),
         ("die", plan.dying),
         ("segfault", plan.dying / 2),
         ("memory", plan.memory),
@@ -126,6 +133,7 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
         size,
         need=rng.randrange(plan.needs + 1) if plan.needs else 0,
         mimics=prints > 0 and rng.random() < plan.mimics,
+        fails=rng.randint(1, 3) if kind == "flaky" else 0,
     )
 
 
@@ -156,7 +164,18 @@ _ATTACHMENTS = [
 _DATA, _MORE = bytes(8), bytes(HEAVY)  # the latter is more than a message takes
 
 
-def make_call(number: int, work: Work, *, heavy: bool) -> Call:
+def options_of(plan: Plan, rng: random.Random) -> CallOptions:
+    """Return what a user wants of one more call."""
+    once = plan.once > 0 and rng.random() < plan.once
+    return CallOptions(
+        call_timeout=plan.call_timeout or None,
+        max_retries=0 if once else plan.retries,
+        retry=True if plan.retry else None,
+    )
+
+
+def make_call(number: int, work: Work, *, heavy: bool, options: CallOptions) -> Call:
     data = wire.call_head(work.function, work.need) + (_MORE if heavy else _DATA)
     function = _FUNCTIONS[work.function]
-    return Call(number, Future(number), data, function, _ATTACHMENTS[work.need])
+    attachments = _ATTACHMENTS[work.need]
+    return Call(number, Future(number), data, function, attachments, options=options)

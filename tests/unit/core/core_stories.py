@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import deque
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
-from hfexecutor.core.call import Call, Function
+from hfexecutor.core.call import Call, CallOptions, Function
 from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.remote import entries as wire
@@ -29,13 +30,18 @@ def outcome(duration: float = 0.0, status: bytes = b"V") -> Any:
 
 
 class Story:
-    """Tells a machine what happens, and keeps what it says to that."""
+    """Tells a machine what happens, and keeps what it says to that.
+
+    Among the limits may be options of calls: then all that it submits have them.
+    """
 
     def __init__(
         self, rules: Rules | None = None, machine: dict[str, Any] | None = None, **limits: Any
     ) -> None:
         self.now = 100.0
         self.hourly = 0.6  # a cent a minute
+        of_calls = [field.name for field in dataclasses.fields(CallOptions) if field.name in limits]
+        self.options = CallOptions(**{name: limits.pop(name) for name in of_calls})
         self.refused: set[int] = set()  # calls whose owner has just cancelled them
         self.machine = Machine(
             Limits(**limits),
@@ -77,6 +83,8 @@ class Story:
         return self.tell(after=seconds)
 
     def submit(self, *calls: Call) -> list[do.Command]:
+        for call in calls:
+            call.options = self.options
         said = self.tell(ev.Submitted(calls))
         if do.Connect() in said:
             said += self.tell(ev.Connected(slots=2, hourly=self.hourly))

@@ -225,3 +225,32 @@ def test_a_run_that_is_cancelled_leaves_no_job():
     assert told.said(do.CancelJob) == [do.CancelJob("job-a")]
     told.tell(ev.CancelEnded("job-a"))
     told.until(do.Finish)
+
+
+def test_of_several_attempts_the_last_one_counts_whichever_is_heard_first():
+    """A call had raised and was run again elsewhere by the process that is gone."""
+    second = 7 + (1 << 40)
+    for heard in (("a", "b"), ("b", "a")):
+        told = story()
+        told.list(seen("a"), seen("b"))
+        found: list[int] = []
+        for worker in heard:
+            done = ev.Done(7, outcome(status=b"E")) if worker == "a" else ev.Done(second, outcome())
+            told.tell(ev.Heard(worker, (ev.Hello(1, True), done)))
+            found += completed(told)
+            told.answer(asked(told), ev.Held(()))
+            found += completed(told)
+        assert found == [second]
+        assert not told.machine.pending.open
+
+
+def test_what_a_call_has_raised_is_believed_once_all_jobs_have_told_what_they_know():
+    told = story()
+    told.list(seen("a"), seen("b"))
+    told.tell(ev.Heard("a", (ev.Hello(1, True), ev.Done(7, outcome(status=b"E")))))
+    assert completed(told) == []
+    told.answer(asked(told), ev.Held(()))
+    assert completed(told) == []
+    told.hello("b")
+    told.answer(asked(told), ev.Held(()))
+    assert completed(told) == [7]

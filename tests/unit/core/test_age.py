@@ -123,5 +123,6 @@ def test_nothing_ages_where_no_timeout_is_known():
     told = story(timeout=float("inf"), call_timeout=None)
     worker = up(told)
     finish(told, worker, 1, 1.0)
-    told.tell(ev.Submitted((make_call(2),)), after=1e4)
+    told.wait(1e4)
+    told.submit(make_call(2))
     assert told.machine.workers[worker].held.keys() == {2}

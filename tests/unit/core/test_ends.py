@@ -6,6 +6,7 @@ import pytest
 from core_stories import make_call
 
 from hfexecutor.core import commands as do
+from hfexecutor.core.call import CallOptions
 from hfexecutor.core.ends import Ends, Verdict
 from hfexecutor.core.events import JobSeen
 from hfexecutor.core.rules import Limits, Rules
@@ -17,15 +18,26 @@ from hfexecutor.errors import CallStoppedError, HubUnavailableError, JobLostErro
 @pytest.fixture
 def world():
     """A worker that holds calls 1 to 3; the third has lost a worker before."""
-    limits, rules = Limits(max_retries=1), Rules()
+    limits, rules = Limits(), Rules()
     state = State(limits, rules, claim=lambda _: True, rng=random.Random(1))
     worker = Worker(
-        "w", slots=1, one_shot=False, port=1, limits=limits, rules=rules, jitter=float, now=0.0
+        "w",
+        slots=1,
+        one_shot=False,
+        port=1,
+        limits=limits,
+        times=state.pending.times,
+        rules=rules,
+        jitter=float,
+        now=0.0,
     )
     worker.job = JobSeen("job", "RUNNING")
     state.workers["w"] = worker
     state.budget.open("w", door=True)
-    state.pending.enter([make_call(1), make_call(2), make_call(3, lost=1)])
+    calls = [make_call(1), make_call(2), make_call(3, lost=1)]
+    for call in calls:
+        call.options = CallOptions(max_retries=1)
+    state.pending.enter(calls)
     worker.give(state.pending.dequeue(2, 1e9) + state.pending.dequeue(1, 1e9), 0.0)
     return state, Ends(state), worker
 

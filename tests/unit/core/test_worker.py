@@ -6,6 +6,7 @@ import pytest
 from core_stories import make_call
 
 from hfexecutor.core import events as ev
+from hfexecutor.core.pending import CallTimes
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.core.stages import Phase, Words
 from hfexecutor.core.worker import Worker
@@ -18,6 +19,7 @@ def make(*aboard, slots=2, one_shot=False):
         one_shot=one_shot,
         port=None if one_shot else 20_000,
         limits=Limits(),
+        times=CallTimes(),
         rules=Rules(),
         jitter=lambda: 0.5,
         now=100.0,

@@ -1,0 +1,76 @@
+"""Calls that have raised and may run again: weighed outside, then kept waiting for their time.
+
+Which exceptions a user wants to see retried, and after what pause, takes unpickling what a job has
+sent, and running what the user has written. So the core asks for it, and is told: until then the
+call is open as the next attempt of itself, which nobody holds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from hfexecutor.core import commands as do
+from hfexecutor.core.agenda import Agenda
+
+if TYPE_CHECKING:
+    from hfexecutor.core import events as ev
+    from hfexecutor.core.call import Call
+    from hfexecutor.core.state import State
+
+__all__ = ["AGAIN", "Retries"]
+
+AGAIN = ("again",)  # on the agenda: the pause of a call is over
+_EVER = math.nextafter(math.inf, 0.0)
+_VALUE = b"V"  # an outcome with nothing to retry
+
+
+class Retries:
+    """Have calls run again, as their `retry` says."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._asked: dict[int, do.Completion] = {}  # how they ended otherwise, by the next id
+        self._pauses = Agenda()
+
+    def may_follow(self, call: Call, outcome: ev.Outcome) -> bool:
+        """Whether another attempt may follow this outcome."""
+        return (
+            call.options.retry is not None
+            and outcome.status != _VALUE
+            and call.retries_left > 0
+            and not call.killed
+        )
+
+    def ask(self, call: Call, outcome: ev.Outcome, where: str) -> None:
+        """Ask whether a call is to run again, of which this is the outcome."""
+        state = self._state
+        again = call.next_attempt()
+        state.pending.close(call.id)
+        state.pending.delay(again)
+        self._asked[again.id] = do.Completion(again, outcome, where)
+        state.do(do.WeighRetry(again, outcome, where))
+
+    def weighed(self, event: ev.RetryWeighed) -> None:
+        """Have a call wait for its next attempt, or end with the outcome that it has."""
+        state, completion = self._state, self._asked.pop(event.call)
+        call = state.pending.open.get(event.call)
+        if call is None:  # it was stopped meanwhile
+            return
+        if event.pause is None:
+            state.pending.close(call.id)
+            state.completions.append(completion)
+            return
+        state.counters.retried += 1
+        self._pauses.set(call.id, state.now + event.pause)
+        self.resume()
+
+    def resume(self) -> None:
+        """Queue the calls whose pause is over, or all if this process will not be there then."""
+        state, pending = self._state, self._state.pending
+        leaving = state.hand_over_by < math.inf
+        for call_id in self._pauses.pop_due(_EVER if leaving else state.now):
+            call = pending.open.get(call_id)  # type: ignore[call-overload] # they are ids
+            if call is not None:
+                pending.release(call)
+        state.agenda.set(AGAIN, self._pauses.due)
