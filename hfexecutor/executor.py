@@ -700,8 +700,8 @@ def _take_leave(results: ResultsStore, farewell: Callable[[], None]) -> None:
 def _keep(results: ResultsStore, kept_as: tuple[str, bytes], outcome: Outcome) -> None:
     """Keep a value for later runs; what was raised may go better next time."""
     if outcome.status == outcomes.VALUE:
-        data = outcomes.encode(outcomes.VALUE, outcome.duration, 0, outcome.payload)
-        results.put(*kept_as, data)
+        data = outcomes.encode(outcomes.VALUE, outcome.duration, 0, outcome.whole())
+        results.put(*kept_as, bytes(data))
 
 
 def _completed(future: PoolFuture[T], data: bytes, name: str) -> PoolFuture[T]:

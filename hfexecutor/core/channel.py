@@ -1,9 +1,9 @@
 """The way to one worker through its door: an exposed port that takes messages.
 
-One message is on its way at a time, so what piles up meanwhile travels together; only the parts of
-large outcomes are fetched beside it, and one request stands until the worker has something to say
-(:mod:`~hfexecutor.core.listening`). A message whose answer was lost is sent again under its old
-number: the worker then repeats its answer and does nothing twice.
+One message is on its way at a time, so what piles up meanwhile travels together; only large
+outcomes are fetched beside it (:mod:`~hfexecutor.core.fetching`), and one request stands until the
+worker has something to say (:mod:`~hfexecutor.core.listening`). A message whose answer was lost is
+sent again under its old number: the worker then repeats its answer and does nothing twice.
 
 =========  ================================  =====================================================
 door       what it is                        what ends it
@@ -32,12 +32,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hfexecutor.core.commands import Fetch, Listen, Send
 from hfexecutor.core.events import DoorFailure
+from hfexecutor.core.fetching import Fetching
 from hfexecutor.core.listening import Listening
 from hfexecutor.core.outgoing import Outgoing
 from hfexecutor.remote import entries as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hfexecutor.core.rules import Rules
 
@@ -76,15 +77,6 @@ class Message(NamedTuple):
         return any(entry.kind == kind for entry in self.entries)
 
 
-class _Fetching:
-    """A large outcome whose parts are being fetched."""
-
-    def __init__(self, size: int) -> None:
-        self.parts = -(-size // wire.FETCH_BYTES)
-        self.next = 0
-        self.under_way: set[int] = set()  # numbers of the requests
-
-
 class Channel:
     """The door of one worker, and what goes through it.
 
@@ -98,6 +90,7 @@ class Channel:
         door: What is known of the door.
         outgoing: What is to be said.
         listening: The request that stands.
+        fetching: Large outcomes on their way.
         round_trip: Seconds that the last message took.
         resend_at: When the message on its way is to be sent again.
     """
@@ -112,7 +105,9 @@ class Channel:
         self.door = Door.ABSENT if port is None else Door.AWAITED
         self.outgoing = Outgoing(rules)
         self.listening = Listening(rules)
+        self.fetching = Fetching(rules, jitter=jitter)
         self.round_trip = 0.0
+        self._nearest = math.inf  # the quickest round trip
         self.resend_at = math.inf
         self._job = ""
         self._address = ""
@@ -122,7 +117,6 @@ class Channel:
         self._tries = 0  # of that message
         self._perhaps = False  # one of them may have been delivered
         self._late = False  # its answer has been missing for `trouble` seconds
-        self._fetching: dict[int, _Fetching] = {}
 
     def __repr__(self) -> str:
         return f"<Channel {self._worker} {self.door.value} {self._address}>"
@@ -150,7 +144,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When there is something to do for it."""
-        return min(self.resend_at, self.listening.due)
+        return min(self.resend_at, self.listening.due, self.fetching.due)
 
     # --- the door ----------------------------------------------------------------------------
 
@@ -178,7 +172,7 @@ class Channel:
             (unsure if self._perhaps else returned).update(calls)
         self.door, self.resend_at, self._message = Door.SHUT, math.inf, None
         self.listening.due = math.inf
-        self._fetching.clear()
+        self.fetching.clear()
         return Undelivered(frozenset(returned - unsure), frozenset(unsure))
 
     # --- messages ----------------------------------------------------------------------------
@@ -205,9 +199,9 @@ class Channel:
             self._message = Message(self._number, entries, now)
             self._tries, self._perhaps = 0, False
             commands.append(self._send())
-        if self._fetching:
-            commands += self._fetch()
         # Not at one that is new: the first message shows whether it can be used.
+        if self.fetching and self.door is not Door.NEW:
+            commands += self._fetch(now)
         if self.door is Door.OPEN and self.listening.is_wanted(
             now, owes=owes, since=since + self.round_trip
         ):
@@ -257,6 +251,7 @@ class Channel:
         if message is None or number != message.number:
             return None
         self._message, self.resend_at, self.round_trip = None, math.inf, seconds
+        self._nearest = min(self._nearest, seconds)
         return message
 
     def failed(
@@ -294,60 +289,33 @@ class Channel:
 
     # --- large outcomes ----------------------------------------------------------------------
 
-    def fetch(self, call: int, size: int) -> None:
-        """Fetch a large outcome, in parts, several at a time.
+    def fetch(self, call: int, size: int, layout: tuple[int, ...] = ()) -> None:
+        """Fetch a large outcome, as soon as the door answers."""
+        if self.takes_orders or self.door is Door.AWAITED:
+            self.fetching.add(call, size, layout)
 
-        One connection through the Hub's proxy carries some 2 MiB/s, sixteen of them a hundred times
-        as much. What fails is fetched again when the worker announces it again.
-        """
-        if self.takes_orders and call not in self._fetching and size > 0:
-            self._fetching[call] = _Fetching(size)
-
-    def fetched(self, number: int, call: int) -> None:
-        """Take a part. One of an earlier try to fetch this outcome makes no room for another."""
-        fetching = self._fetching.get(call)
-        if fetching is None or number not in fetching.under_way:
-            return
-        fetching.under_way.remove(number)
-        if fetching.next >= fetching.parts and not fetching.under_way:
-            del self._fetching[call]
-
-    def fetch_failed(self, number: int, call: int) -> bool:
-        """Fetch no more of an outcome if the part that failed is of this try; say whether it is."""
-        fetching = self._fetching.get(call)
-        if fetching is None or number not in fetching.under_way:
-            return False
-        self.drop_fetch(call)
-        return True
-
-    def drop_fetch(self, call: int) -> None:
-        """Fetch no more of an outcome: a part failed, or nobody needs it any more."""
-        self._fetching.pop(call, None)
-
-    def _fetch(self) -> list[Fetch]:
+    def _fetch(self, now: float) -> Iterator[Fetch]:
         assert self._port is not None
-        free = self._rules.fetches - sum(len(f.under_way) for f in self._fetching.values())
-        patience = self._rules.knock + self._rules.fetches * wire.FETCH_BYTES / self._rules.slowest
-        commands = []
-        for call, fetching in self._fetching.items():
-            while free > 0 and fetching.next < fetching.parts:
-                self._number += 1
-                commands.append(
-                    Fetch(
-                        self._worker,
-                        self._job,
-                        self._address,
-                        self._port,
-                        self._number,
-                        call,
-                        fetching.next,
-                        patience,
-                    )
-                )
-                fetching.next += 1
-                fetching.under_way.add(self._number)
-                free -= 1
-        return commands
+        rules = self._rules
+        for call, key, start, stop in self.fetching.ask(now, self._nearest, self._next_number):
+            patience = rules.knock + max(rules.fetches) * (stop - start) / rules.slowest
+            number = self._number
+            yield Fetch(
+                self._worker,
+                self._job,
+                self._address,
+                self._port,
+                number,
+                call,
+                key,
+                start,
+                stop,
+                patience,
+            )
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
 
 def _calls(message: Message) -> set[int]:

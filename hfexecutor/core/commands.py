@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.events import JobSeen, Outcome
+    from hfexecutor.core.fetching import Key
     from hfexecutor.remote.entries import Entry
 
 __all__ = [
@@ -128,7 +129,10 @@ class Send(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Fetch a part of a large outcome from a door. Answered by Fetched or FetchFailed."""
+    """Fetch a range of a large outcome from a door. Answered by Fetched or FetchFailed.
+
+    What has arrived is kept for as long as its key is.
+    """
 
     worker: str
     job: str
@@ -136,7 +140,9 @@ class Fetch(NamedTuple):
     port: int
     number: int
     call: int
-    part: int
+    key: Key
+    start: int
+    stop: int
     patience: float
 
 

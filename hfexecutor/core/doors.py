@@ -59,12 +59,13 @@ class Doors:
             self._give_up(worker, left)
 
     def fetch_failed(self, event: ev.FetchFailed) -> None:
-        """A part of a large outcome did not arrive: the worker announces it again, or says it."""
+        """A range of a large outcome did not arrive."""
         state, worker = self._state, self._state.news_of(event.worker)
         if worker is None:
             return
-        if not worker.channel.fetch_failed(event.number, event.call):
+        if not worker.channel.fetching.failed(event.number, event.call, state.now):
             return
+        # The worker announces it again, when it is asked, or says it in its log.
         text = f"the outcome of a call in {worker.describe()} was not fetched: {event.why}"
         state.report(logging.INFO, text)
 

@@ -238,10 +238,14 @@ class Done(NamedTuple):
 
 
 class Large(NamedTuple):
-    """A call has ended, and its outcome of `size` bytes is to be fetched."""
+    """A call has ended, and its outcome of `size` bytes is to be fetched.
+
+    `layout` has kind and size of each buffer at its end, one after the other.
+    """
 
     call: int
     size: int
+    layout: tuple[int, ...] = ()
 
 
 class GivenBack(NamedTuple):
@@ -333,7 +337,7 @@ class Unanswered(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A part of a large outcome has arrived; the last one that was missing brings it as news."""
+    """A range of a large outcome has arrived; the last one that was missing brings it as news."""
 
     worker: str
     number: int
@@ -342,7 +346,7 @@ class Fetched(NamedTuple):
 
 
 class FetchFailed(NamedTuple):
-    """A part of a large outcome did not arrive."""
+    """A range of a large outcome did not arrive, and nobody writes into its place any more."""
 
     worker: str
     number: int

@@ -106,11 +106,11 @@ class Incoming:
             worker.in_vain = 0 if back else worker.in_vain + 1
 
     def fetched(self, event: ev.Fetched) -> None:
-        """A part of a large outcome, the last one with the outcome."""
+        """A range of a large outcome, the last one with the outcome."""
         worker = self._state.news_of(event.worker)
         if worker is None:
             return
-        worker.channel.fetched(event.number, event.call)
+        worker.channel.fetching.arrived(event.number, event.call)
         self._note(worker, event.news)
 
     def listened(self, event: ev.Listened) -> None:
@@ -221,4 +221,4 @@ class Incoming:
         if large.call not in self._state.pending.open:  # answered meanwhile, or cancelled
             worker.acknowledge(large.call)
         elif large.call in worker.held:
-            worker.channel.fetch(large.call, large.size)
+            worker.channel.fetch(large.call, large.size, large.layout)

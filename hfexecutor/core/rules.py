@@ -79,7 +79,14 @@ class Rules:
     listen_after: float = 0.05  # of silence before a request stands where the log is quick
     listen_again: tuple[float, float] = (0.1, 30.0)  # first and longest pause after a failure
     acks: int = 512  # outcomes unacknowledged before an acknowledgement travels on its own
-    fetches: int = 8  # parts of large outcomes on their way at once, for each worker
+    # Of large outcomes, from each worker; a pair is for a door that is near, and one that is far.
+    near: float = 0.02  # a round trip to a door, at most, until that counts as far
+    fetches: tuple[int, int] = (4, 16)  # ranges on their way at once, each over its own connection
+    fetch_bytes: tuple[int, int] = (1 << 20, 4 << 20)  # of a range; a near door is quick anyway,
+    # and a small call waits behind each of them
+    fetch_least: int = 256 << 10  # bytes of a range towards the end
+    fetch_again: tuple[float, float] = (0.05, 5.0)  # first and longest pause after one that failed
+    fetch_tries: int = 8  # in a row that fail until the log has to say it
     functions: int = 4096  # that a worker is known to have; then they are sent anew
 
     # --- silence -----------------------------------------------------------------------------

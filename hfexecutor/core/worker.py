@@ -311,7 +311,7 @@ class Worker:
         if call is not None:
             self._suspects -= call.lost > 0
             self._begun.discard(call_id)
-            self.channel.drop_fetch(call_id)
+            self.channel.fetching.drop(call_id)
             if not self.held:
                 self._ahead.clear()
         return call

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hfexecutor.hub.hosts import Door
     from hfexecutor.hub.launch import JobSpec
     from hfexecutor.hub.logs import LogLine
+    from hfexecutor.hub.ranges import Query
 
 __all__ = ["HubClient"]
 
@@ -277,6 +278,17 @@ class HubClient:
                 no address of the job's port, see :func:`hfexecutor.hub.hosts.door_problem`.
         """
         return await self._doors.post(door, body, timeout)
+
+    async def fetch(self, door: Door, query: Query, *, timeout: float) -> None:  # noqa: ASYNC109
+        """Send a query to a job's door, once, and read the answer's body into its places.
+
+        When this returns, or raises anything but `CancelledError`, nothing writes there any more.
+        What the query's check raises is raised here.
+
+        Raises:
+            DoorError: As in :meth:`knock`.
+        """
+        await self._doors.fetch(door, query, timeout)
 
     def forget_door(self, door: Door) -> None:
         """Hang up on a door that will not be needed any more."""

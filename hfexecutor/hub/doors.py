@@ -10,6 +10,8 @@ be. Where a proxy stands between, httpx does it: it knows how to talk to those.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 import h11
@@ -17,13 +19,15 @@ import httpx
 
 from hfexecutor.hub.hosts import door_problem, split
 from hfexecutor.hub.http1 import NotConnectedError, Pool
+from hfexecutor.hub.ranges import CutError, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hfexecutor.hub.credentials import Credentials
     from hfexecutor.hub.hosts import Door
     from hfexecutor.hub.network import Network
+    from hfexecutor.hub.ranges import Query
 
 __all__ = [
     "DoorAmbiguousError",
@@ -40,7 +44,7 @@ _UNSENT: Final = (
     httpx.PoolTimeout,
     httpx.ProxyError,
 )
-_UNANSWERED: Final = (OSError, TimeoutError, h11.ProtocolError, httpx.TransportError)
+_UNANSWERED: Final = (OSError, HTTPException, h11.ProtocolError, httpx.TransportError)
 
 
 class DoorError(Exception):
@@ -79,6 +83,7 @@ class Doors:
         self._endpoint = endpoint
         self._credentials = credentials
         self._direct = Pool(network.trust)
+        self._ranges = Ranges(network.trust)
         self._trusted: set[Door] = set()
         self._detour: httpx.AsyncClient | None = None
         if network.indirect:
@@ -90,6 +95,7 @@ class Doors:
     async def aclose(self) -> None:
         """Hang up everywhere."""
         self._direct.close()
+        self._ranges.close()
         await asyncio.sleep(0)  # the loop closes the sockets in its next round, so let it have one
         if self._detour is not None:
             await self._detour.aclose()
@@ -99,6 +105,7 @@ class Doors:
         if door in self._trusted:
             self._trusted.remove(door)
             self._direct.forget(split(door.url))
+            self._ranges.forget(split(door.url))
 
     async def post(self, door: Door, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """Send `body` to a door and return what it answers.
@@ -108,27 +115,44 @@ class Doors:
             DoorAmbiguousError: Perhaps delivered.
             DoorRejectedError: Answered with 3xx or 4xx, or not a place for the token.
         """
-        url = door.url
+        self._trust(door)
+        with _told(door.url, timeout):
+            status, reply = await self._send(door.url, body, timeout)
+        return self._judge(door.url, status, reply)
+
+    async def fetch(self, door: Door, query: Query, timeout: float) -> None:  # noqa: ASYNC109
+        """Send a query to a door, and read what it answers into its places, see :class:`Ranges`.
+
+        Raises:
+            DoorError: As in :meth:`post`.
+        """
+        self._trust(door)
+        with _told(door.url, timeout):
+            if self._detour is None:
+                headers = await self._headers()
+                status, said = await self._ranges.post(door.url, headers, query, timeout)
+            else:
+                status, said = await self._send(door.url, query.body, timeout)
+        whole = self._judge(door.url, status, said)
+        if self._detour is not None:
+            with _told(door.url, timeout):
+                _spread(whole, query.into)
+            query.check()
+
+    def _trust(self, door: Door) -> None:
         if door not in self._trusted:
             if problem := door_problem(door, self._endpoint):
-                raise DoorRejectedError(f"No token is sent to {url!r}: {problem}.")
+                raise DoorRejectedError(f"No token is sent to {door.url!r}: {problem}.")
             self._trusted.add(door)
-        try:
-            status, reply = await self._send(url, body, timeout)
-        except _UNSENT as error:
-            raise DoorUnreachableError(f"The door at {url} cannot be reached: {error}.") from error
-        except _UNANSWERED as error:
-            why = str(error) or f"no answer within {timeout:g} s"
-            raise DoorAmbiguousError(
-                f"The door at {url} may have got the message: {why}."
-            ) from error
-        return self._judge(url, status, reply)
 
-    async def _send(self, url: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-        headers = {
+    async def _headers(self) -> dict[str, str]:
+        return {
             "Authorization": f"Bearer {await self._credentials.for_doors()}",
             "Content-Type": "application/octet-stream",
         }
+
+    async def _send(self, url: str, body: bytes, seconds: float) -> tuple[int, bytes]:
+        headers = await self._headers()
         if self._detour is None:
             return await self._direct.post(url, headers, body, seconds)
         return await _by_httpx(self._detour, url, headers, body, seconds)
@@ -141,6 +165,27 @@ class Doors:
         if status >= 500:  # noqa: PLR2004  (a proxy's way to say that it did not hear the end)
             raise DoorAmbiguousError(message)
         raise DoorRejectedError(message, status)
+
+
+@contextlib.contextmanager
+def _told(url: str, seconds: float) -> Iterator[None]:
+    """Raise in our words what the network raises."""
+    try:
+        yield
+    except _UNSENT as error:
+        raise DoorUnreachableError(f"The door at {url} cannot be reached: {error}.") from error
+    except _UNANSWERED as error:
+        why = str(error) or f"no answer within {seconds:g} s"
+        raise DoorAmbiguousError(f"The door at {url} may have got the message: {why}.") from error
+
+
+def _spread(whole: bytes, into: Sequence[memoryview]) -> None:
+    if len(whole) != sum(map(len, into)):
+        raise CutError("the answer has another length")
+    start = 0
+    for view in into:
+        view[:] = whole[start : start + len(view)]
+        start += len(view)
 
 
 async def _by_httpx(

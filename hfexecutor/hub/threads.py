@@ -27,7 +27,8 @@ __all__ = ["in_thread", "make_ready"]
 T = TypeVar("T")
 _Task: TypeAlias = "Callable[[], None]"
 
-_KEPT: Final = 2  # threads that wait for work; one of them may be lost to a call that hangs
+_READY: Final = 2  # threads that wait for work; one of them may be lost to a call that hangs
+_KEPT: Final = 8  # that wait for more of it, once there was so much
 _RESOLVERS: Final = 2
 # Only of this version: before and after it threads can be started until the last of them ends.
 _STARTS_NONE_AT_EXIT: Final = sys.version_info[:2] == (3, 12)
@@ -49,7 +50,7 @@ class _Threads:
 
     def make_ready(self) -> None:
         """Have some threads wait for work."""
-        for _ in range(_KEPT - self._free):
+        for _ in range(_READY - self._free):
             self._start()
             with self._lock:
                 self._free += 1

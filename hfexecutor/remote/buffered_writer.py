@@ -39,9 +39,9 @@ class BufferedWriter:
         self.backlog = 0
         self.broken = False
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write `data`, now or later. What is written to a broken writer is lost."""
-        if self.broken or not data:
+        if self.broken or not len(data):
             return
         written = 0 if self._waiting else self._try(data)
         if written < len(data) and not self.broken:

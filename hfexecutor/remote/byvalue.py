@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 from types import FunctionType, ModuleType
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -14,16 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["dumps"]
+__all__ = ["dump"]
 
 _Cached = type(functools.cache(len))
 
 
-def dumps(value: Any, protocol: int) -> bytes:
-    """Return the pickle of any value that can be pickled. Raises whatever pickling raises."""
-    file = io.BytesIO()
+def dump(value: Any, file: Any, protocol: int) -> None:
+    """Pickle any value that can be pickled into `file`. Raises whatever pickling raises."""
     _ResultPickler(file, protocol).dump(value)
-    return file.getvalue()
 
 
 class _ResultPickler(cloudpickle.Pickler):  # type: ignore[misc]

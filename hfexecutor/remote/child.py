@@ -12,18 +12,21 @@ import select
 import sys
 import time
 
-from . import client_names, outcomes, pickling, pipes
+from . import client_names, outcomes, pickling, pipes, shared_memory
 from .child_setup import ChildPipes, renew_streams, set_up
 from .entries import CALL_HEAD_BYTES, function_of, unpack_archive
 from .functions import Functions, load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
     from typing import Any, NoReturn
 
+    from .buffers import Buffer
+
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
+_IN_PIPE = 1 << 18  # bytes of a result beyond which it goes through shared memory
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
 
@@ -80,9 +83,9 @@ class Child:
         """
         failure = self._initialize()
         if failure:
-            self._send(outcomes.INITIALIZER, 0, 0.0, failure)
+            self._send(outcomes.INITIALIZER, 0, 0.0, [failure])
             return
-        self._send(pipes.READY, 0, 0.0, b"")
+        self._send(pipes.READY, 0, 0.0, [b""])
         while True:
             call = self._take()
             self._send(*self._perform(call))
@@ -145,26 +148,26 @@ class Child:
                 self._data = data
                 return number
 
-    def _perform(self, call: int) -> tuple[bytes, int, float, bytes]:
+    def _perform(self, call: int) -> tuple[bytes, int, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
         try:
             self._add_needed()
             function, args, kwargs = self._load()
         except BaseException as error:
             details = _report().describe_bad_call(error)
-            return outcomes.BAD_CALL, call, 0.0, outcomes.json_payload(details)
+            return outcomes.BAD_CALL, call, 0.0, [outcomes.json_payload(details)]
         start = time.perf_counter()
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
             duration = time.perf_counter() - start
-            return outcomes.RAISED, call, duration, _report().raised(error).encode()
+            return outcomes.RAISED, call, duration, [_report().raised(error).encode()]
         duration = time.perf_counter() - start
         try:
-            return outcomes.VALUE, call, duration, pickling.dumps(value)
+            return outcomes.VALUE, call, duration, pickling.dump(value)
         except BaseException as error:
             details = _report().describe_unpicklable(value, error)
-            return outcomes.UNPICKLABLE, call, duration, outcomes.json_payload(details)
+            return outcomes.UNPICKLABLE, call, duration, [outcomes.json_payload(details)]
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
@@ -175,16 +178,22 @@ class Child:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)
 
-    def _send(self, status: bytes, call: int, duration: float, payload: bytes) -> None:
+    def _send(self, status: bytes, call: int, duration: float, payload: Sequence[Buffer]) -> None:
         if os.getpid() != self._pid:  # the call forked, and both have returned from it
             os._exit(0)
+        size = sum(map(len, payload))
+        shared = size > _IN_PIPE and self._ends.handles >= 0
+        if shared:  # before the marker: whoever has read that finds everything
+            shared_memory.send(self._ends.handles, outcomes.HEAD_BYTES, payload)
+            size = 0
         self._end_output()
-        head = pipes.pack_result_head(status, call, duration, len(payload))
-        if len(payload) <= _AT_ONCE:
-            _write(self._ends.results, head + payload)
+        head = pipes.pack_result_head(status, call, duration, size, shared=shared)
+        if shared or size <= _AT_ONCE:
+            _write(self._ends.results, head if shared else b"".join((head, *payload)))
         else:
             _write(self._ends.results, head)
-            _write(self._ends.results, payload)
+            for piece in payload:
+                _write(self._ends.results, piece)
 
     def _end_output(self) -> None:
         """Write out what was printed and mark its end; repair what the call did to it."""
@@ -198,7 +207,7 @@ class Child:
         os.write(self._ends.output, self._ends.marker)
 
 
-def _write(fd: int, data: bytes) -> None:
+def _write(fd: int, data: Buffer) -> None:
     written = os.write(fd, data)
     while written < len(data):
         with memoryview(data) as view:

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class ChildPipes(NamedTuple):
-        """The child's ends of its pipes, and the marker that ends a call's output in `output`."""
+        """The child's ends of its pipes, and the marker that ends a call's output in `output`.
+
+        Through `handles` go descriptors of shared memory; -1 where the system has none.
+        """
 
         tickets: int
         items: int
         results: int
         output: int
+        handles: int
         marker: bytes
 else:
     from collections import namedtuple
 
-    ChildPipes = namedtuple("ChildPipes", "tickets items results output marker")  # noqa: PYI024
+    ChildPipes = namedtuple("ChildPipes", "tickets items results output handles marker")  # noqa: PYI024
 
 _FAR = (960, 200, 3)  # where our descriptors go: out of the way of calls that close small ones
 
@@ -47,11 +51,11 @@ def set_up(pipes: ChildPipes) -> ChildPipes:
 
 def _set_up_descriptors(pipes: ChildPipes) -> ChildPipes:
     renew_streams(pipes.output)
-    far = [_move_far(fd) for fd in pipes[:4]]
+    far = [_move_far(fd) if fd >= 0 else fd for fd in pipes[:5]]
     for fd in _open_descriptors():
         if fd > 2 and fd not in far:  # noqa: PLR2004 - the standard ones
             _close(fd)
-    return ChildPipes(far[0], far[1], far[2], far[3], pipes.marker)
+    return ChildPipes(far[0], far[1], far[2], far[3], far[4], pipes.marker)
 
 
 def _move_far(fd: int) -> int:

@@ -25,7 +25,6 @@ __all__ = [
     "CONFIG",
     "CONTACT",
     "FETCH",
-    "FETCH_BYTES",
     "FUNCTION",
     "HELD",
     "HELLO",
@@ -40,6 +39,7 @@ __all__ = [
     "PRINTED",
     "RECALL",
     "REFUSED",
+    "REPLY_BYTES",
     "SPEAKER",
     "STATE",
     "Assembler",
@@ -75,9 +75,11 @@ NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as fun
 CONTACT = 45
 LISTEN = 44  # a message of its own: a position, and for how many milliseconds it may stand
 
-# A LARGE outcome (its data: its size, as one number) is fetched through the door in parts of so
-# many bytes; FETCH has the part's number as its data. The log is no way for megabytes.
-FETCH_BYTES = 1 << 20
+# A LARGE outcome is fetched through the door in ranges, for the log is no way for megabytes. Its
+# data are numbers: its size, then kind and size of each buffer at its end (:mod:`.buffers`). FETCH,
+# a message of its own, has where a range begins and ends, and is answered with those bytes as they
+# are; with none where the outcome is not there.
+REPLY_BYTES = 1 << 20  # of outcomes in one answer, about
 
 _HEAD = struct.Struct("<BQIII")
 _unpack_head = _HEAD.unpack_from
@@ -97,7 +99,7 @@ if TYPE_CHECKING:
         call: int
         part: int
         parts: int
-        data: bytes
+        data: bytes  # or what else has bytes in it, if it is only to be written
 else:
     Entry = namedtuple("Entry", ("kind", "call", "part", "parts", "data"))  # noqa: PYI024 - see above
 

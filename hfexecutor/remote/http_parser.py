@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_BODY", "MAX_HEAD", "Parser", "Request", "response"]
+__all__ = ["MAX_BODY", "MAX_HEAD", "Parser", "Request", "response", "response_head"]
 
 MAX_HEAD = 16 << 10
 MAX_BODY = 16 << 20
@@ -58,13 +58,17 @@ class Request:
 
 def response(status: int, body: bytes = b"", *, keep: bool = False) -> bytes:
     """Return a response."""
+    return response_head(status, len(body), keep=keep) + body
+
+
+def response_head(status: int, size: int, *, keep: bool) -> bytes:
+    """Return what stands before the body of a response."""
     connection = b"" if keep else b"Connection: close\r\n"
-    return b"HTTP/1.1 %d %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+    return b"HTTP/1.1 %d %b\r\nContent-Length: %d\r\n%b\r\n" % (
         status,
         _REASONS[status].encode(),
-        len(body),
+        size,
         connection,
-        body,
     )
 
 

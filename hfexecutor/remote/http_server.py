@@ -7,19 +7,22 @@ import socket
 from collections import deque
 
 from .buffered_writer import BufferedWriter
-from .http_parser import Parser, Request, response
+from .http_parser import Parser, Request, response, response_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .buffers import Buffer
     from .event_loop import EventLoop
+    from .messages import Reply
 
 __all__ = ["HTTPServer"]
 
-_MOST_CONNECTIONS = 16
+_MOST_CONNECTIONS = 48  # a client fetches over 16 at once, and another one may be there
 _READ_BYTES = 1 << 16
-_MOST_UNREAD = 4 << 20  # bytes of answers that a client leaves unread
+_MOST_UNREAD = 16 << 20  # bytes of answers that a client leaves unread
+_JOINED = 1 << 16  # bytes of answers that are written as one
 _REQUEST_SECONDS = 10.0  # for a request to come in, and more for a large one:
 _SLOWEST = 64 << 10  # bytes per second
 _IDLE_SECONDS = 900.0
@@ -46,7 +49,7 @@ class HTTPServer:
         self,
         address: tuple[str, int],
         loop: EventLoop,
-        handle: Callable[[bytes | bytearray, int], tuple[int, bytes] | None],
+        handle: Callable[[bytes | bytearray, int], tuple[int, Reply] | None],
     ) -> None:
         self._loop = loop
         self._handle = handle
@@ -89,7 +92,7 @@ class HTTPServer:
             connection.let_go()
         self.__dict__.clear()
 
-    def handle(self, connection: _Connection, body: bytes | bytearray) -> tuple[int, bytes] | None:
+    def handle(self, connection: _Connection, body: bytes | bytearray) -> tuple[int, Reply] | None:
         """Return status and body for a POST; None if the connection has to wait for them."""
         self._tickets += 1
         ticket = self._tickets
@@ -160,7 +163,7 @@ class _Connection:
         self._writer = BufferedWriter(
             client.fileno(), loop, on_broken=self.close, on_empty=self._end
         )
-        self._answers: list[bytes] = []  # to be written before the loop waits
+        self._answers: list[Buffer] = []  # to be written before the loop waits
         self._last = False  # nothing is read any more, and what is written is the end
         self._began = 0.0
         self.deadline = loop.clock() + _REQUEST_SECONDS
@@ -214,7 +217,7 @@ class _Connection:
     def _serve(self) -> None:
         while self._requests and self._standing is None and not self._last:
             request = self._requests.popleft()
-            status, body = request.status, b""
+            status, body = request.status, b""  # type: tuple[int, Reply]
             if request.method == "GET":
                 body = _AT_HOME
             elif request.method == "POST":
@@ -225,20 +228,27 @@ class _Connection:
                 status, body = answer
             self._respond(request, status, body)
 
-    def _respond(self, request: Request, status: int, body: bytes) -> None:
+    def _respond(self, request: Request, status: int, body: Reply) -> None:
         keep = request.keep and status == _OK
         self._last = not keep
         if not self._answers:
             # Not at once: whoever waits for the answer would take the processor from what the
             # message has set going.
             self._loop.before_waiting(self.answer)
-        self._answers.append(response(status, body, keep=keep))
+        if isinstance(body, bytes):
+            self._answers.append(response(status, body, keep=keep))
+        else:  # large, and not copied
+            head = response_head(status, sum(map(len, body)), keep=keep)
+            self._answers += (head + body[0], *body[1:])
 
     def answer(self) -> None:
         """Write the answers that are there."""
         answers, self._answers = self._answers, []
         if answers and self._socket.fileno() >= 0:
-            self._writer.write(b"".join(answers))
+            if sum(map(len, answers)) <= _JOINED:
+                answers = [b"".join(answers)]
+            for answer in answers:
+                self._writer.write(answer)
             if self._last:
                 self._end()
 

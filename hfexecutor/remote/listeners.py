@@ -14,7 +14,7 @@ from itertools import islice
 
 from . import seals
 from .effects import Reply
-from .entries import FETCH_BYTES, POSITION, PRINTED, Entry, entry_size, pack, unpack_ids
+from .entries import POSITION, PRINTED, REPLY_BYTES, Entry, entry_size, pack, unpack_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Feed:
             position = 0
         start = max(position - self._first, 0)
         entries: list[Entry] = []
-        room = FETCH_BYTES
+        room = REPLY_BYTES
         for entry in islice(self._kept, start, None):
             room -= entry_size(entry)
             if room < 0 and entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from . import outcomes
 from .entries import (
     HELD,
     LARGE,
@@ -28,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from .buffers import Buffer
     from .frames import LineWriter
     from .listeners import Feed
 
@@ -39,6 +41,7 @@ _SHORTEST_GAP, _LONGEST_GAP = 0.002, 0.05  # seconds between lines while a burst
 _CHUNK_BYTES = 1 << 16
 LARGE_BYTES = 1 << 18  # an outcome of so many bytes is fetched through the door
 _FETCH_SECONDS = 60.0  # after which it is written into the log
+_VISIT_SECONDS = 10.0  # the same, while nobody has come to the door
 _HELD_SECONDS = 1.0  # that a call is here before the log says so: most are over by then
 _HELD_AT_ONCE = 500  # calls of which one entry says so
 
@@ -51,6 +54,7 @@ class Log:
         feed: takes outcomes and lines as they are written for the first time; None for none.
 
     Attributes:
+        has_door: there is one, as far as is known.
         fetched: a client comes to the door, and fetches what is large.
         unacknowledged: outcomes that the client may not have.
     """
@@ -70,6 +74,7 @@ class Log:
         self._fetch_by: dict[int, float] = {}  # announced outcomes, and when they are written
         self._held: dict[int, float] = {}  # calls that are here, and when that is written
         self._fresh = 0  # lines written for the first time
+        self.has_door = feed is not None
         self.fetched = False
         self.unacknowledged = Unacknowledged()
 
@@ -88,31 +93,37 @@ class Log:
         self._hello, self._hello_at, self._hello_pause = hello, now, _HELLO_AGAIN
         self._repeat_hello(now)
 
-    def outcome(self, call: int, data: bytes, now: float) -> None:
+    def outcome(self, call: int, data: Buffer, now: float) -> None:
         """Write an outcome and keep it until it is acknowledged; that of call 0 is never kept.
 
         Of a large one only the size is written where somebody can fetch it; if nobody does, it is
         written after all.
         """
-        kept = self.unacknowledged
         self._held.pop(call, None)
-        if call:
-            kept.keep(call, data, self._fresh)
-        if call and self.fetched and len(data) >= LARGE_BYTES and kept.has_room:
-            self.add(self.announce(call, len(data), now))
+        large = self.has_door and len(data) >= LARGE_BYTES
+        if call and self.unacknowledged.keep(call, data, self._fresh, announce=large):
+            self.add(self._announcement(call, data, now))
         else:
-            self.add(Entry(OUTCOME, call, 0, 1, data))
+            self.add(_outcome(call, data))
 
-    def announce(self, call: int, size: int, now: float) -> Entry:
-        """Return what tells of an outcome that is to be fetched; if nobody does, it is written."""
-        self.unacknowledged.announce(call)
-        self._fetch_by.setdefault(call, now + _FETCH_SECONDS)
-        return Entry(LARGE, call, 0, 1, pack_ids([size]))
+    def announce(self, call: int, data: Buffer, now: float) -> Entry | None:
+        """Return what tells of an outcome that is to be fetched; if nobody does, it is written.
 
-    def fetching(self, call: int, now: float) -> None:
-        """Note that a client fetches an outcome: it may take its time."""
-        if call in self._fetch_by:
+        None if too much waits to be fetched already.
+        """
+        return self._announcement(call, data, now) if self.unacknowledged.announce(call) else None
+
+    def _announcement(self, call: int, data: Buffer, now: float) -> Entry:
+        seconds = _FETCH_SECONDS if self.fetched else _VISIT_SECONDS
+        self._fetch_by.setdefault(call, now + seconds)
+        numbers = (len(data), *outcomes.layout_of(data))
+        return Entry(LARGE, call, 0, 1, pack_ids(numbers))
+
+    def read(self, call: int, start: int, stop: int, now: float, new: bool) -> Buffer:
+        """Return a range of an outcome; who is `new` to ask for it may take his time."""
+        if new and call in self._fetch_by:
             self._fetch_by[call] = now + _FETCH_SECONDS
+        return self.unacknowledged.range(call, start, stop)
 
     def hold(self, call: int, now: float) -> None:
         """Write that a call is here, unless it has an outcome before long.
@@ -131,9 +142,9 @@ class Log:
         """Whether something was announced that may still be fetched."""
         return any(call in self.unacknowledged for call in self._fetch_by)
 
-    def repeat(self, outcomes: Iterable[tuple[int, bytes]]) -> None:
+    def repeat(self, said: Iterable[tuple[int, Buffer]]) -> None:
         """Write outcomes again, whole."""
-        entries = [Entry(OUTCOME, call, 0, 1, data) for call, data in outcomes]
+        entries = [_outcome(call, data) for call, data in said]
         if entries:
             self._close_line()
             self._lines.append(self._writer.lines(entries))
@@ -245,3 +256,7 @@ class Log:
                 for entry in entries:
                     if entry.kind == OUTCOME or entry.kind == LARGE:  # noqa: PLR1714 - by far the fastest
                         self._feed.add(entry)
+
+
+def _outcome(call: int, data: Buffer) -> Entry:
+    return Entry(OUTCOME, call, 0, 1, data)  # type: ignore[arg-type] # it is only written

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .effects import Effect
+    from .messages import Reply
     from .pipes import Result
     from .seals import Seal
 
@@ -108,7 +109,7 @@ class Machine:
             self.config, self.log, take_back, initializer=bool(self.initializer), folder=folder
         )
         self._orders = Orders(self.pool, self.log)
-        self._messages = Messages(seal, self._listeners, self._orders.receive)
+        self._messages = Messages(seal, self._listeners, self._orders.receive, self.log.read)
         self._why = "done" if self.config.one_shot else ""  # to leave, once nothing is left to do
         self._terminated = False
         self._idle_since: float | None = None
@@ -134,6 +135,7 @@ class Machine:
         """Say HELLO: where the door is, or why there is none."""
         hello = _words(entries.HELLO, slots=self.config.slots, door=port, door_error=error)
         if port is None:  # nobody can come, so it need not be said until somebody does
+            self.log.has_door = False
             self.log.add(hello)
         else:
             self._awaits_visit, self._idle_since = not self._had_calls, None
@@ -141,7 +143,7 @@ class Machine:
 
     def message(
         self, message: bytes | bytearray, now: float, ticket: int = 0
-    ) -> tuple[int, bytes] | None:
+    ) -> tuple[int, Reply] | None:
         """Take a message that came through the door; return HTTP status and body of the reply.
 
         None where there is nothing to say yet: then a Reply follows, sooner or later, for the

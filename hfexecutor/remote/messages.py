@@ -10,8 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .buffers import Buffer
     from .entries import Entry
     from .listeners import Listeners
+
+    Reply = bytes | tuple[Buffer, ...]  # or its pieces
 
 __all__ = ["FORBIDDEN", "OK", "Messages"]
 
@@ -26,8 +29,10 @@ class Messages:
     Args:
         seal: of the launch.
         listeners: takes requests that are to stand.
-        receive: does what a message says and returns the reply; takes the entries, the time, and
-            whether the message is new. An old one only reads.
+        receive: does what a message says and returns the reply; takes the entries and the time.
+        read: returns a range of an outcome; takes the call, where the range begins and ends, the
+            time, and whether the message is new. An old one, that somebody sends again, must not
+            hold the worker.
 
     Attributes:
         heard_at: when somebody who does not only look at us has last said something; None: never.
@@ -37,11 +42,13 @@ class Messages:
         self,
         seal: seals.Seal,
         listeners: Listeners,
-        receive: Callable[[list[Entry], float, bool], list[Entry]],
+        receive: Callable[[list[Entry], float], list[Entry]],
+        read: Callable[[int, int, int, float, bool], Buffer],
     ) -> None:
         self._seal = seal
         self._listeners = listeners
         self._receive = receive
+        self._read = read
         self._replies: dict[int, bytes] = {}
         self._bytes = 0
         self._forgotten = 0  # no reply up to this number can be repeated; 0 is the launch message
@@ -50,7 +57,7 @@ class Messages:
 
     def answer(
         self, message: bytes | bytearray, now: float, ticket: int
-    ) -> tuple[int, bytes] | None:
+    ) -> tuple[int, Reply] | None:
         """Return HTTP status and body for a message. The same number again does nothing twice.
 
         None if the request is to stand: its answer is given to its `ticket` later.
@@ -70,25 +77,30 @@ class Messages:
         if len(said) == 1 and said[0].kind == entries.CONTACT:
             return OK, seals.seal_reply(self._seal, number, entries.pack([self._contact(now)]))
         self.heard_at = now
-        if len(said) == 1 and said[0].kind == entries.LISTEN:
-            return self._listen(ticket, number, said[0], now)
+        if len(said) == 1 and said[0].kind in {entries.LISTEN, entries.FETCH}:
+            return self._ask(ticket, number, said[0], now)
         return self._do(number, said, now)
 
     def _do(self, number: int, said: list[Entry], now: float) -> tuple[int, bytes]:
         """Do what a message says that was not answered before."""
-        reads = all(entry.kind == entries.FETCH for entry in said)
-        if number <= self._forgotten and not reads:
+        if number <= self._forgotten:
             return CONFLICT, b""
-        new = number > self._newest
         self._newest = max(number, self._newest)
         try:
-            received = self._receive(said, now, new or not reads)
+            received = self._receive(said, now)
         except LackingError:  # nobody can tell what was said in this job's former life
             return CONFLICT, b""
         reply = seals.seal_reply(self._seal, number, entries.pack(received))
-        if not reads:  # those can be done again, and are too large to remember
-            self._remember(number, reply)
+        self._remember(number, reply)
         return OK, reply
+
+    def _fetch(self, number: int, order: Entry, now: float) -> Reply:
+        """Return a range of an outcome; that can be done again, and is too large to remember."""
+        new = number > self._newest
+        self._newest = max(number, self._newest)
+        start, stop = entries.unpack_ids(order.data)
+        data = self._read(order.call, start, stop, now, new)
+        return seals.reply_head(self._seal, number, data), data
 
     def _contact(self, now: float) -> Entry:
         """Return how many milliseconds ago somebody was in touch; none where nobody ever was."""
@@ -98,10 +110,11 @@ class Messages:
             silent = [] if self.heard_at is None else [int(1000 * (now - self.heard_at))]
         return entries.Entry(entries.CONTACT, 0, 0, 1, entries.pack_ids(silent))
 
-    def _listen(
-        self, ticket: int, number: int, order: Entry, now: float
-    ) -> tuple[int, bytes] | None:
+    def _ask(self, ticket: int, number: int, order: Entry, now: float) -> tuple[int, Reply] | None:
+        """Answer a message that only wants to hear something."""
         try:
+            if order.kind == entries.FETCH:
+                return OK, self._fetch(number, order, now)
             self._listeners.add(ticket, number, order, now)
         except (FrameError, ValueError):  # as above
             return BAD_REQUEST, b""

@@ -42,7 +42,6 @@ class Orders:
         self._assembler = Assembler()
         self._told: list[Entry] = []  # outcomes for the reply at hand
         self._now = 0.0
-        self._new = True
         self.leave = False
         self._orders: dict[int, Callable[[Entry], list[int] | None]] = {
             entries.CALL: self._take_call,
@@ -53,20 +52,18 @@ class Orders:
             entries.RECALL: lambda entry: self._pool.recall(_ids(entry)),
             entries.KILL: lambda entry: self._pool.kill(_ids(entry)),
             entries.AGAIN: self._again,
-            entries.FETCH: self._fetch,
             entries.LEAVE: self._leave,
         }
 
-    def receive(self, message: Iterable[Entry], now: float, new: bool = True) -> list[Entry]:
+    def receive(self, message: Iterable[Entry], now: float) -> list[Entry]:
         """Do what a message says; return the reply.
 
-        In it are the outcomes that were asked for, the calls given back, and the state. A message
-        that is not new has been received before, so that nothing waits for it any more.
+        In it are the outcomes that were asked for, the calls given back, and the state.
 
         Raises:
             LackingError: a call refers to what is not here; what came before it is done.
         """
-        self._now, self._new = now, new
+        self._now = now
         given_back: list[int] = []
         self._told = []
         for part in message:
@@ -110,24 +107,17 @@ class Orders:
         calls, kept = _ids(entry), self._log.unacknowledged
         if not calls:
             self._told.append(Entry(entries.HELD, 0, 0, 1, entries.pack_ids(self._pool.held)))
-        room, rest = entries.FETCH_BYTES, []
+        room, rest = entries.REPLY_BYTES, []
         for call, data in kept.some(calls) if calls else kept.all():
-            if len(data) >= LARGE_BYTES:
-                self._told.append(self._log.announce(call, len(data), self._now))
+            large = self._log.announce(call, data, self._now) if len(data) >= LARGE_BYTES else None
+            if large is not None:
+                self._told.append(large)
             elif len(data) <= room:
-                self._told.append(Entry(entries.OUTCOME, call, 0, 1, data))
+                self._told.append(Entry(entries.OUTCOME, call, 0, 1, bytes(data)))
                 room -= len(data)
             else:
                 rest.append((call, data))
         self._log.repeat(rest)
-
-    def _fetch(self, entry: Entry) -> None:
-        if self._new:  # an old message that somebody sends again must not hold the worker
-            self._log.fetching(entry.call, self._now)
-        for number in _ids(entry):
-            part = self._log.unacknowledged.part(entry.call, number)
-            if part is not None:
-                self._told.append(part)
 
     def _leave(self, _: Entry) -> None:
         self.leave = True

@@ -13,7 +13,10 @@ from .exceptions import OutcomeError, Raised, builtin_base, rebuild
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from .buffers import Buffer, Place
 
 __all__ = [
     "BAD_CALL",
@@ -33,10 +36,11 @@ __all__ = [
     "encode",
     "encode_json",
     "json_payload",
+    "layout_of",
     "rebuild",
 ]
 
-VALUE = b"V"  # payload: the value's pickle
+VALUE = b"V"  # payload: the value, as in :mod:`.buffers`
 RAISED = b"E"  # payload: Raised
 DIED = b"D"  # JSON: pid, exitcode, signal, during ("call", "initializer", "start"), asked (KILL)
 TIMEOUT = b"T"  # JSON: seconds
@@ -58,15 +62,30 @@ _STATUSES = (
     + NOT_INSTALLED
 )
 _HEAD = struct.Struct("<cdI")
+HEAD_BYTES = _HEAD.size  # that are free before a payload in shared memory
 UNTERMINATED = 1 << 31  # in the count of printed lines: the last one has no newline
 
 
-def encode(status: bytes, duration: float, printed: int, payload: bytes | bytearray = b"") -> bytes:
-    """Return an outcome's bytes: the head, then the payload."""
+def encode(status: bytes, duration: float, printed: int, payload: Buffer = b"") -> Buffer:
+    """Return an outcome's bytes: the head, then the payload.
+
+    A payload in shared memory, a memoryview that can be written to, has room for the head before
+    it, and is not copied.
+    """
+    if isinstance(payload, memoryview) and not payload.readonly:
+        _HEAD.pack_into(payload, 0, status, duration, printed)
+        return payload
     return _HEAD.pack(status, duration, printed) + payload
 
 
-def encode_json(status: bytes, duration: float, printed: int, details: dict[str, Any]) -> bytes:
+def layout_of(data: Buffer) -> tuple[int, ...]:
+    """Return kind and size of each buffer at the end of an outcome's bytes; nothing without."""
+    from . import buffers  # noqa: PLC0415 - most jobs have no large outcomes
+
+    return buffers.layout_of(memoryview(data)[HEAD_BYTES:]) if data[:1] == VALUE else ()
+
+
+def encode_json(status: bytes, duration: float, printed: int, details: dict[str, Any]) -> Buffer:
     """Return the bytes of an outcome whose payload is JSON."""
     return encode(status, duration, printed, json_payload(details))
 
@@ -87,34 +106,45 @@ class Outcome:
         printed: how many plain lines of the log are its own.
         unterminated: the last of them had no newline at its end.
         payload: what belongs to the status.
+        places: where the buffers of a value are that are not in its payload; None if they are.
     """
 
-    __slots__ = ("duration", "payload", "printed", "status", "unterminated")
+    __slots__ = ("duration", "payload", "places", "printed", "status", "unterminated")
 
     def __init__(
         self,
         status: bytes,
         duration: float,
         printed: int,
-        payload: bytes,
+        payload: Buffer,
         *,
         unterminated: bool = False,
+        places: Sequence[Place] | None = None,
     ) -> None:
         self.status = status
         self.duration = duration
         self.printed = printed
         self.unterminated = unterminated
         self.payload = payload
+        self.places = places
 
     def __repr__(self) -> str:
         status, size = self.status.decode(), len(self.payload)
         return f"<Outcome {status} in {self.duration:.3f} s, {self.printed} lines, {size} bytes>"
 
     def value(self) -> Any:
-        """Unpickle and return the call's value (status V). Raises whatever unpickling raises."""
-        import pickle  # noqa: PLC0415 - the child has its own way
+        """Unpickle and return the call's value (status V). Raises whatever unpickling raises.
 
-        return pickle.loads(self.payload)
+        To be called once: buffers that have places become a part of the value.
+        """
+        from . import buffers  # noqa: PLC0415 - small outcomes of a job do not pay for it
+
+        places, self.places = self.places, None
+        return buffers.load(self.payload, places)
+
+    def whole(self) -> bytes:
+        """Return the payload with the buffers of a value in it."""
+        return b"".join((self.payload, *(place.view for place in self.places or ())))
 
     def details(self) -> dict[str, Any]:
         """Return the JSON of the statuses D, T, U, X and M.
@@ -125,7 +155,7 @@ class Outcome:
         import json  # noqa: PLC0415 - calls that end well do not pay for it
 
         try:
-            details = json.loads(self.payload)
+            details = json.loads(bytes(self.payload))
         except ValueError as error:
             raise OutcomeError(f"no details in outcome {self.status!r}") from error
         if not isinstance(details, dict):
@@ -138,15 +168,19 @@ class Outcome:
         Raises:
             OutcomeError: this is no such outcome, or it is damaged.
         """
-        return Raised.decode(self.payload)
+        return Raised.decode(bytes(self.payload))
 
     def exception(self) -> BaseException | None:
         """Unpickle and return the exception (statuses E and I), None if it cannot be rebuilt."""
         return self.raised().exception()
 
 
-def decode(data: bytes) -> Outcome:
+def decode(data: Buffer, places: Sequence[Place] | None = None) -> Outcome:
     """Return the outcome that `data` holds, without unpickling anything.
+
+    Args:
+        data: what :func:`encode` returned.
+        places: of the buffers of a value, if they are not in the data.
 
     Raises:
         OutcomeError: it holds none.
@@ -155,4 +189,5 @@ def decode(data: bytes) -> Outcome:
         raise OutcomeError("these bytes are no outcome")
     status, duration, printed = _HEAD.unpack_from(data)
     lines, unterminated = printed & ~UNTERMINATED, bool(printed & UNTERMINATED)
-    return Outcome(status, duration, lines, data[_HEAD.size :], unterminated=unterminated)
+    payload = data[_HEAD.size :] if isinstance(data, bytes) else memoryview(data)[_HEAD.size :]
+    return Outcome(status, duration, lines, payload, unterminated=unterminated, places=places)

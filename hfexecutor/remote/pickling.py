@@ -6,13 +6,15 @@ pickled to the same bytes without it; whatever else comes up is left to cloudpic
 
 from __future__ import annotations
 
-import io
+from . import buffers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pickle import Pickler, loads
     from pickle import dumps as _dumps
     from typing import Any, NoReturn
+
+    from .buffers import Buffer
 else:
     try:  # the same as `pickle`, without the modules that it imports
         from _pickle import Pickler, loads
@@ -21,11 +23,12 @@ else:
         from pickle import Pickler, loads
         from pickle import dumps as _dumps
 
-__all__ = ["ATOMS", "PROTOCOL", "dumps", "load_cloudpickle", "loads", "wants_cloudpickle"]
+__all__ = ["ATOMS", "PROTOCOL", "dump", "dumps", "load_cloudpickle", "loads", "wants_cloudpickle"]
 
 PROTOCOL = 5  # every Python that we support writes and reads it
 # Types of which the plain pickler and cloudpickle make the same.
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_SMALL = ATOMS - {str, bytes}
 
 
 _SIGN = b"cloudpickle"  # a function by value names it in its first bytes
@@ -53,24 +56,39 @@ class _PlainPickler(Pickler):
         raise _NotPlainError
 
 
+def dump(value: Any) -> list[Buffer]:
+    """Return the pickle of any value that can be pickled, in pieces (:mod:`.buffers`).
+
+    Raises whatever pickling raises.
+    """
+    if type(value) in _SMALL:
+        return [_dumps(value, PROTOCOL)]
+    pieces = _pieces(value)
+    return pieces if len(pieces) == 1 else buffers.arrange(pieces)
+
+
 def dumps(value: Any) -> bytes:
     """Return the pickle of any value that can be pickled. Raises whatever pickling raises."""
-    if type(value) in ATOMS:
-        return _dumps(value, PROTOCOL)
-    data = _dump_plain(value)
-    return _dump_anything(value) if data is None else data
+    return b"".join(_pieces(value))
 
 
-def _dump_plain(value: Any) -> bytes | None:
-    file = io.BytesIO()
+def _pieces(value: Any) -> buffers.Pieces:
+    pieces = _dump_plain(value)
+    return _dump_anything(value) if pieces is None else pieces
+
+
+def _dump_plain(value: Any) -> buffers.Pieces | None:
+    pieces = buffers.Pieces()
     try:
-        _PlainPickler(file, PROTOCOL).dump(value)
+        _PlainPickler(pieces, PROTOCOL).dump(value)
     except (_NotPlainError, RecursionError):
         return None
-    return file.getvalue()
+    return pieces
 
 
-def _dump_anything(value: Any) -> bytes:
+def _dump_anything(value: Any) -> buffers.Pieces:
     from . import byvalue  # noqa: PLC0415 - see above
 
-    return byvalue.dumps(value, PROTOCOL)
+    pieces = buffers.Pieces()
+    byvalue.dump(value, pieces, PROTOCOL)
+    return pieces

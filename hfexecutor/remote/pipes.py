@@ -5,7 +5,8 @@ child works on a call only when it holds the call's ticket, 8 bytes in a pipe of
 it has not begun can be taken back: whoever reads the ticket has the call. A call whose ticket was
 taken back is skipped.
 
-Up go results, one for each call, after the child has ended the call's output with its marker.
+Up go results, one for each call, after the child has ended the call's output with its marker. A
+large one is in shared memory, of which the descriptor goes before its head through a socket.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
-    Result = tuple[bytes, int, float, bytes | bytearray]  # status, call, seconds, payload
+    Result = tuple[bytes, int, float, Any]  # status, call, seconds, payload
 
 __all__ = [
     "ARCHIVE",
@@ -40,6 +42,7 @@ READY = b"R"  # a result of no call: the child has started
 TICKET = struct.Struct("<Q")
 _ITEM = struct.Struct("<cQQ")
 _RESULT = struct.Struct("<cQdQ")
+_SHARED = 1 << 63  # in the size of a result: it is in shared memory
 _AT_ONCE = 1 << 18
 
 
@@ -48,9 +51,11 @@ def pack_item(kind: bytes, number: int, data: bytes) -> tuple[bytes, bytes]:
     return _ITEM.pack(kind, number, len(data)), data
 
 
-def pack_result_head(status: bytes, call: int, duration: float, size: int) -> bytes:
-    """Return what stands before the payload of a result, of `size` bytes."""
-    return _RESULT.pack(status, call, duration, size)
+def pack_result_head(
+    status: bytes, call: int, duration: float, size: int, *, shared: bool = False
+) -> bytes:
+    """Return what stands before the payload of a result, of `size` bytes, or in its place."""
+    return _RESULT.pack(status, call, duration, size | (_SHARED if shared else 0))
 
 
 class ItemReader:
@@ -110,9 +115,14 @@ def _read_large(fd: int, have: bytes, size: int) -> bytearray:
 
 
 class ResultReader:
-    """Put a child's results together from what its pipe gives at a time."""
+    """Put a child's results together from what its pipe gives at a time.
 
-    def __init__(self) -> None:
+    Args:
+        shared: returns the next payload that came in shared memory, None if it cannot be had.
+    """
+
+    def __init__(self, shared: Callable[[], Any] | None = None) -> None:
+        self._shared = shared
         self._data = b""
         self._large: bytearray | None = None  # a payload that comes in many reads
         self._head: tuple[bytes, int, float, int] = (b"", 0, 0.0, 0)
@@ -144,6 +154,11 @@ class ResultReader:
         self._data = b""
         while len(data) - start >= size:
             status, call, duration, length = head = _RESULT.unpack_from(data, start)
+            if length & _SHARED:
+                assert self._shared is not None
+                start += size
+                yield status, call, duration, self._shared()
+                continue
             end = start + size + length
             if end > len(data):
                 if length > _AT_ONCE:

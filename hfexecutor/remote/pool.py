@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
+    from .buffers import Buffer
     from .config import Config
     from .effects import Effect, Install
     from .log import Log
@@ -462,7 +463,7 @@ class Pool:
         details["signal"] = -code if code < 0 else None
         self._tell(call, outcomes.encode_json(outcomes.DIED, duration, printed, details), now)
 
-    def _tell(self, call: int, outcome: bytes, now: float) -> None:
+    def _tell(self, call: int, outcome: Buffer, now: float) -> None:
         self._log.outcome(call, outcome, now)
         if call:
             self.answered += 1

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 
-from . import pipes, signals
+from . import outcomes, pipes, shared_memory, signals
 from .buffered_writer import BufferedWriter
 from .child_setup import ChildPipes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .buffers import Buffer
     from .effects import Give
     from .event_loop import EventLoop
     from .machine import Machine
@@ -60,27 +61,30 @@ class Process:
         try:
             for _ in range(4):
                 opened.append(os.pipe())  # noqa: PERF401 - those before one that fails are closed
+            opened.append(shared_memory.channel())
             pid = os.fork()
         except OSError:
-            for fd in (fd for pipe in opened for fd in pipe):
+            for fd in (fd for pipe in opened for fd in pipe if fd >= 0):
                 os.close(fd)
             raise
-        tickets, items, results, output = opened
+        tickets, items, results, output, handles = opened
         if not pid:
             os.setpgid(0, 0)
-            return ChildPipes(tickets[0], items[0], results[1], output[1], marker)
+            return ChildPipes(tickets[0], items[0], results[1], output[1], handles[1], marker)
         _set_group(pid)
-        for fd in (items[0], results[1], output[1]):
-            os.close(fd)
+        for fd in (items[0], results[1], output[1], handles[1]):
+            if fd >= 0:
+                os.close(fd)
         self._tickets_back, self._tickets = tickets
         self._items, self._results, self._output = items[1], results[0], output[0]
+        self._handles = handles[0]
         for fd in self._descriptors():
             os.set_blocking(fd, False)
         for fd in (self._items, self._results, self._output):
             _widen(fd)
         self.pid, self._stands, self._halted = pid, False, False
         self._writer = BufferedWriter(self._items, self._loop, on_broken=_leave_it_to_the_end)
-        self._reader = pipes.ResultReader()
+        self._reader = pipes.ResultReader(self._map_shared)
         self._loop.on_readable(self._results, self._hear)
         self._machine.forked(self._slot, marker)
         self._listen()
@@ -130,7 +134,7 @@ class Process:
 
     def _descriptors(self) -> tuple[int, ...]:
         fds = (self._tickets_back, self._tickets, self._items, self._results, self._output)
-        return tuple(fd for fd in fds if fd >= 0)
+        return tuple(fd for fd in (*fds, self._handles) if fd >= 0)
 
     # --- down -----------------------------------------------------------------------------------
 
@@ -179,9 +183,16 @@ class Process:
             return False
         for result in self._reader.take():
             self._read_output_of_call()
-            self._machine.result(self._slot, result, self._loop.clock())
+            whole = _unmapped(result) if result[3] is None else result
+            self._machine.result(self._slot, whole, self._loop.clock())
         self._listen()
         return True
+
+    def _map_shared(self) -> Buffer | None:
+        try:
+            return shared_memory.receive(self._handles)
+        except OSError:
+            return None
 
     def _read_output_of_call(self) -> None:
         """Read what the present call has printed: its marker is in the pipe when its result is."""
@@ -206,6 +217,13 @@ class Process:
         if not self._listens and not self._machine.output_is_complete(self._slot):
             self._listens = True
             self._loop.on_readable(self._output, self._read_output)
+
+
+def _unmapped(result: pipes.Result) -> pipes.Result:
+    """Return the result of a call whose value cannot be had."""
+    why = "the job has no descriptor or no memory left for it"
+    details = {"type": "", "repr": "a large value", "error": why, "traceback": ""}
+    return outcomes.UNPICKLABLE, result[1], result[2], outcomes.json_payload(details)
 
 
 def _leave_it_to_the_end() -> None:

@@ -29,7 +29,7 @@ def refuse(launch: dict[str, bytearray], wanted: str) -> None:
 
 def _words(calls: list[int], wanted: list[int], found: list[int]) -> Iterator[entries.Entry]:
     details = {"wanted": wanted, "found": found}
-    outcome = outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details)
+    outcome = bytes(outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details))
     for call in (0, *calls):
         yield entries.Entry(entries.OUTCOME, call, 0, 1, outcome)
     yield entries.Entry(entries.BYE, 0, 0, 1, json.dumps({"why": "python", "calls": 0}).encode())

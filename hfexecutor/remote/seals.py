@@ -8,6 +8,7 @@ from .entries import FrameError
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from hmac import HMAC, compare_digest
     from hmac import new as hmac_new
 
@@ -20,17 +21,20 @@ else:
         from hmac import new as hmac_new
 
 __all__ = [
+    "REPLY_HEAD_BYTES",
     "Seal",
+    "check_reply",
     "compare_digest",
     "open_message",
     "open_reply",
+    "reply_head",
     "seal_message",
     "seal_reply",
 ]
 
 _MAC_BYTES = 16
 _LENGTH = struct.Struct("<Q")
-_PREFIX = _MAC_BYTES + _LENGTH.size
+_PREFIX = REPLY_HEAD_BYTES = _MAC_BYTES + _LENGTH.size
 
 
 class Seal:
@@ -48,12 +52,26 @@ class Seal:
 
     def mac(self, *parts: Buffer) -> bytes:
         """Return 16 bytes that only a holder of the key can compute from `parts`."""
-        if self._state is None:
-            raise FrameError("the key was wiped")
-        state = self._state.copy()
+        state = self._begin()
         for part in parts:
             state.update(_LENGTH.pack(len(part)))
             state.update(part)
+        return state.digest()[:_MAC_BYTES]
+
+    def _begin(self) -> HMAC:
+        if self._state is None:
+            raise FrameError("the key was wiped")
+        return self._state.copy()
+
+    def mac_of_pieces(self, *parts: Buffer, pieces: Sequence[Buffer]) -> bytes:
+        """Return the same, where the last part is in pieces."""
+        state = self._begin()
+        for part in parts:
+            state.update(_LENGTH.pack(len(part)))
+            state.update(part)
+        state.update(_LENGTH.pack(sum(map(len, pieces))))
+        for piece in pieces:
+            state.update(piece)
         return state.digest()[:_MAC_BYTES]
 
     def check(self, mac: Buffer, *parts: Buffer) -> bool:
@@ -97,6 +115,24 @@ def open_reply(seal: Seal, number: int, blob: Buffer) -> memoryview:
     if found != number:
         raise FrameError(f"a reply to message {found}, not {number}")
     return body
+
+
+def reply_head(seal: Seal, number: int, body: Buffer) -> bytes:
+    """Return what stands before the body of a reply, for one that is not to be copied."""
+    packed = _LENGTH.pack(number)
+    return seal.mac(b"reply", packed, body) + packed
+
+
+def check_reply(seal: Seal, number: int, head: Buffer, pieces: Sequence[Buffer]) -> None:
+    """See that these pieces are the body of the reply to message `number`, as `head` says.
+
+    Raises:
+        FrameError: they do not come from the holder of the key, or answer another message.
+    """
+    packed = _LENGTH.pack(number)
+    mac = seal.mac_of_pieces(b"reply", packed, pieces=pieces)
+    if bytes(head[_MAC_BYTES:]) != packed or not compare_digest(bytes(head[:_MAC_BYTES]), mac):
+        raise FrameError("a reply that is not authentic")
 
 
 def _seal(seal: Seal, way: bytes, number: int, body: Buffer) -> bytes:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .effects import Effect, Install
     from .http_server import HTTPServer
     from .installer import Installation
+    from .messages import Reply
 
 __all__ = ["Supervisor", "main"]
 
@@ -194,7 +195,7 @@ class Supervisor:
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def _handle(self, message: bytes | bytearray, ticket: int) -> tuple[int, bytes] | None:
+    def _handle(self, message: bytes | bytearray, ticket: int) -> tuple[int, Reply] | None:
         return self._machine.message(message, self._loop.clock(), ticket)
 
     def _on_signal(self) -> None:

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from .entries import FETCH_BYTES, OUTCOME, Entry
 from .frames import MAX_BODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Unacknowledged"]
+    from .buffers import Buffer
+
+__all__ = ["MOST_LARGE", "Unacknowledged"]
+
+MOST_LARGE = 8 << 30  # bytes of outcomes that wait to be fetched; beyond, they go into the log
 
 
 class Unacknowledged:
     """Outcomes that the client may not have. Pure.
 
     Args:
-        most: bytes to keep; beyond, the oldest are given up.
+        most: bytes to keep; beyond, the oldest are given up. What is announced does not count.
         window: lines of the log after which an outcome may be out of sight.
         again: bytes to repeat on our own account for each window; what is larger never is.
+        most_large: bytes that may be announced, and are never given up.
     """
 
     def __init__(
-        self, most: int = 64 << 20, window: int = 300, again: int = 100 * MAX_BODY
+        self,
+        most: int = 64 << 20,
+        window: int = 300,
+        again: int = 100 * MAX_BODY,
+        most_large: int = MOST_LARGE,
     ) -> None:
         self._most = most
+        self._most_large = most_large
         self._window = window
         self._again = again
-        self._said: dict[int, tuple[bytes, int]] = {}  # by call, the longest unsaid first
+        self._said: dict[int, tuple[Buffer, int]] = {}  # by call, the longest unsaid first
         self._announced: set[int] = set()  # those of which only the size was said
-        self._bytes = 0
+        self._bytes = 0  # of what is not announced
+        self._large = 0  # of what is
         self._repeated = (0, 0)  # bytes since that line
         self._look_at = 0  # the line before which nothing is out of sight
 
@@ -39,15 +49,20 @@ class Unacknowledged:
     def __contains__(self, call: int) -> bool:
         return call in self._said
 
-    def keep(self, call: int, data: bytes, line: int) -> None:
-        """Keep an outcome that is said at `line`; those are counted when first said."""
+    def keep(self, call: int, data: Buffer, line: int, *, announce: bool = False) -> bool:
+        """Keep an outcome that is said at `line`; those are counted when first said.
+
+        Say whether it may be announced, if that is wanted: else it has to be said whole.
+        """
         self.drop(call)
         if not self._said:
             self._look_at = line + self._window
         self._said[call] = (data, line)
         self._bytes += len(data)
+        announced = announce and self.announce(call)
         if self._bytes > self._most:
             self._give_up(call)
+        return announced
 
     def _give_up(self, latest: int) -> None:
         for call in [call for call in self._said if call not in self._announced]:
@@ -55,39 +70,48 @@ class Unacknowledged:
                 return
             self.drop(call)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether something could be kept that must not be given up."""
-        return self._bytes <= self._most
+    def announce(self, call: int) -> bool:
+        """Note that only the size of an outcome is said: it is not given up before it is.
 
-    def announce(self, call: int) -> None:
-        """Note that only the size of an outcome was said: it is not given up before it is."""
-        if call in self._said:
-            self._announced.add(call)
+        False where too much waits already: then it has to be said whole.
+        """
+        if call in self._announced or call not in self._said:
+            return True
+        size = len(self._said[call][0])
+        if self._large + size > self._most_large:
+            return False
+        self._announced.add(call)
+        self._bytes -= size
+        self._large += size
+        return True
 
     def drop(self, call: int) -> None:
         """Drop an outcome that the client has."""
         found = self._said.pop(call, None)
-        self._announced.discard(call)
-        if found is not None:
+        if found is None:
+            return
+        if call in self._announced:
+            self._announced.discard(call)
+            self._large -= len(found[0])
+        else:
             self._bytes -= len(found[0])
 
-    def take_announced(self, calls: Iterable[int] | None = None) -> list[tuple[int, bytes]]:
+    def take_announced(self, calls: Iterable[int] | None = None) -> list[tuple[int, Buffer]]:
         """Return what was only announced (of `calls`, or all), and count it as said."""
         taken = self._announced if calls is None else self._announced.intersection(calls)
         self._announced = self._announced - taken
-        return self.some(taken)
+        said = self.some(taken)
+        size = sum(len(data) for _, data in said)
+        self._large -= size
+        self._bytes += size
+        return said
 
-    def part(self, call: int, number: int) -> Entry | None:
-        """Return a part of an outcome, as it is fetched; None if there is no such part."""
+    def range(self, call: int, start: int, stop: int) -> Buffer:
+        """Return these bytes of an outcome, which are not copied; none if it is not here."""
         data, _ = self._said.get(call, (b"", 0))
-        parts = -(-len(data) // FETCH_BYTES)
-        if not 0 <= number < parts:
-            return None
-        start = number * FETCH_BYTES
-        return Entry(OUTCOME, call, number, parts, data[start : start + FETCH_BYTES])
+        return memoryview(data)[start:stop]
 
-    def out_of_sight(self, line: int) -> list[tuple[int, bytes]]:
+    def out_of_sight(self, line: int) -> list[tuple[int, Buffer]]:
         """Return what should be said again at `line`, and count it as said there.
 
         That is bounded, and lines that repeat count for nothing: or repeating would push out of
@@ -114,7 +138,7 @@ class Unacknowledged:
         self._repeated = (repeated, since)
         return found
 
-    def last_words(self) -> list[tuple[int, bytes]]:
+    def last_words(self) -> list[tuple[int, Buffer]]:
         """Return what is to be said once more before the end: the latest, as far as it is little.
 
         What was only announced has to be said now, however much it is.
@@ -127,10 +151,10 @@ class Unacknowledged:
             found[call] = data
         return list(found.items())
 
-    def all(self) -> list[tuple[int, bytes]]:
+    def all(self) -> list[tuple[int, Buffer]]:
         """Return everything."""
         return [(call, data) for call, (data, _) in self._said.items()]
 
-    def some(self, calls: Iterable[int]) -> list[tuple[int, bytes]]:
+    def some(self, calls: Iterable[int]) -> list[tuple[int, Buffer]]:
         """Return what there is of `calls`."""
         return [(call, self._said[call][0]) for call in calls if call in self._said]

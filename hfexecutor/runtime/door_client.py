@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING
 
 from hfexecutor.core.events import (
@@ -21,8 +22,10 @@ from hfexecutor.hub.doors import (
     DoorUnreachableError,
 )
 from hfexecutor.hub.hosts import Door
+from hfexecutor.hub.ranges import Query
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames
+from hfexecutor.remote import frames, seals
+from hfexecutor.runtime.arrivals import Arrivals
 from hfexecutor.runtime.news import news_of
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class DoorClient:
         self._tell = around.tell
         self._loop = asyncio.get_running_loop()
         self._doors: dict[str, Door] = {}
+        self._arrivals = Arrivals()
         self._under_way: dict[str, set[asyncio.Task[None]]] = {}
 
     def send(self, command: do.Send) -> None:
@@ -52,7 +56,7 @@ class DoorClient:
         self._start(command.worker, self._send(command))
 
     def fetch(self, command: do.Fetch) -> None:
-        """Fetch a part of a large outcome."""
+        """Fetch a range of a large outcome."""
         self._start(command.worker, self._fetch(command))
 
     def listen(self, command: do.Listen) -> None:
@@ -86,15 +90,19 @@ class DoorClient:
             self._tell(Answered(worker, number, news_of(reply), seconds))
 
     async def _fetch(self, command: do.Fetch) -> None:
-        worker, number, call = command.worker, command.number, command.call
-        order = wire.Entry(wire.FETCH, call, 0, 1, wire.pack_ids([command.part]))
+        worker, number, call, key = command.worker, command.number, command.call, command.key
+        seal, head = self._links.of(worker).seal, bytearray(seals.REPLY_HEAD_BYTES)
+        span = wire.pack_ids([command.start, command.stop])
+        message = self._message(command, (wire.Entry(wire.FETCH, call, 0, 1, span),))
         try:
-            reply = await self._ask(command, (order,))
-        except (DoorError, frames.FrameError) as error:
-            self._tell(FetchFailed(worker, number, call, str(error)))
+            views = self._arrivals.of(key).views(command.start, command.stop)
+            check = functools.partial(seals.check_reply, seal, number, head, views)
+            query = Query(message, [memoryview(head), *views], check)
+            await self._hub.fetch(self._door(command), query, timeout=command.patience)
+        except (DoorError, frames.FrameError, MemoryError) as error:
+            self._tell(FetchFailed(worker, number, call, str(error) or repr(error)))
         else:
-            # The parser puts parts together, whichever way they have come.
-            news = news_of(self._links.of(worker).parser.join(reply))
+            news = self._arrivals.take(key, call, command.stop - command.start)
             self._tell(Fetched(worker, number, call, news))
 
     async def _listen(self, command: do.Listen) -> None:
@@ -110,13 +118,22 @@ class DoorClient:
             self._tell(Listened(worker, number, position, news_of(entries)))
 
     async def _ask(
-        self, command: do.Send | do.Fetch | do.Listen, entries: tuple[wire.Entry, ...]
+        self, command: do.Send | do.Listen, entries: tuple[wire.Entry, ...]
     ) -> list[wire.Entry]:
-        door = self._doors[command.worker] = Door(command.door, command.job, command.port)
-        seal, number = self._links.of(command.worker).seal, command.number
-        message = frames.seal_message(seal, number, wire.pack(entries))
+        message, door = self._message(command, entries), self._door(command)
         answer = await self._hub.knock(door, message, timeout=command.patience)
-        return wire.unpack(frames.open_reply(seal, number, answer))
+        seal = self._links.of(command.worker).seal
+        return wire.unpack(frames.open_reply(seal, command.number, answer))
+
+    def _message(
+        self, command: do.Send | do.Fetch | do.Listen, entries: tuple[wire.Entry, ...]
+    ) -> bytes:
+        seal = self._links.of(command.worker).seal
+        return frames.seal_message(seal, command.number, wire.pack(entries))
+
+    def _door(self, command: do.Send | do.Fetch | do.Listen) -> Door:
+        door = self._doors[command.worker] = Door(command.door, command.job, command.port)
+        return door
 
 
 def _sort(error: DoorError) -> tuple[DoorFailure, int]:

@@ -17,7 +17,7 @@ __all__ = ["Link", "Links"]
 
 
 class Link:
-    """One worker's key, and the parser that puts together what comes from it in parts."""
+    """One worker's key, and the parser that puts together what its log says."""
 
     __slots__ = ("parser", "seal")
 

@@ -89,13 +89,6 @@ class LogParser:
             if line.plain is not None:
                 self._add_plain(line.plain)
 
-    def join(self, entries: Iterable[wire.Entry]) -> Iterator[wire.Entry]:
-        """Yield the complete entries among those that came another way than the log."""
-        for entry in entries:
-            whole = self._assembler.feed(entry)
-            if whole is not None:
-                yield whole
-
     def told(self, entries: Iterable[wire.Entry]) -> Iterator[wire.Entry]:
         """Yield the entries that a worker tells as it happens, but for lines of calls.
 

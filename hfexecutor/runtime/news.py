@@ -52,8 +52,10 @@ def _done(entry: wire.Entry) -> Done:
 
 
 def _large(entry: wire.Entry) -> Large:
-    (size,) = wire.unpack_ids(entry.data)
-    return Large(entry.call, size)
+    size, *layout = wire.unpack_ids(entry.data)
+    if len(layout) % 2 or sum(layout[1::2]) + outcomes.HEAD_BYTES > size:
+        raise wire.FrameError("a layout that does not fit")
+    return Large(entry.call, size, tuple(layout))
 
 
 def _hello(entry: wire.Entry) -> Hello:

@@ -38,6 +38,26 @@ def test_more_than_a_worker_keeps_arrives_all_the_same(warm: HubExecutor) -> Non
         assert future.result(120) == grow(n)
 
 
+def test_the_first_large_value_stays_out_of_the_log_as_well(
+    make: Callable[..., HubExecutor], hub: LocalHub
+) -> None:
+    with make(1) as executor:
+        future = executor.submit(grow, 1)
+        assert future.result(60) == grow(1)
+        (job,) = (job for job in hub.jobs() if job.id == future.job_id)
+        assert job.lines < 50
+
+
+def mixed(n: int) -> dict[str, object]:
+    return {"bytes": bytes(n), "bytearray": bytearray(n), "list": list(range(n)), "text": "x" * n}
+
+
+def test_large_parts_of_a_value_are_of_the_type_that_they_were(warm: HubExecutor) -> None:
+    value = warm.submit(mixed, MEGABYTE).result(60)
+    assert value == mixed(MEGABYTE)
+    assert {type(part) for part in value.values()} == {bytes, bytearray, list, str}
+
+
 def test_large_values_survive_bad_doors_and_a_narrow_log(make: Callable[..., HubExecutor]) -> None:
     bad = [
         f.DoorFault(how="drop", probability=0.1),

@@ -161,7 +161,7 @@ def test_a_call_finds_neither_seal_nor_other_calls_in_its_memory():
         )
         kinds, descriptors = worker.outcome(3).value()
         assert kinds == set()
-        assert len([fd for fd in descriptors if fd > 3]) == 4
+        assert len([fd for fd in descriptors if fd > 3]) == 5
 
 
 def test_a_wrong_python_is_told_before_anything_is_unpickled():

@@ -295,7 +295,7 @@ PATHS = (
     "a message arrives twice",
     "a message hangs",
     "a new address is not known yet",
-    "a part is not fetched",
+    "a range is not fetched",
     "a port cannot be opened",
     "a reading replays less than was there",
     "a recall brings calls back",

@@ -101,7 +101,7 @@ def test_a_connection_that_was_used_may_rest(house):
 
 
 def test_the_longest_silent_one_makes_place(house):
-    clients = [house.connect() for _ in range(16)]
+    clients = [house.connect() for _ in range(48)]
     clients[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
     house.turn()
     assert clients[0].recv(1000)
@@ -109,7 +109,7 @@ def test_the_longest_silent_one_makes_place(house):
     assert not is_shown_out(clients[0])
     assert is_shown_out(clients[1])
     assert not is_shown_out(clients[16])
-    assert repr(house.server) == f"<HTTPServer port {house.server.port} [16 connections]>"
+    assert repr(house.server) == f"<HTTPServer port {house.server.port} [48 connections]>"
     for client in clients:
         client.close()
 

@@ -297,7 +297,7 @@ def test_a_reply_has_about_a_mebibyte_and_the_next_one_the_rest():
     position, calls, replies = 0, [], 0
     while position < feed.end:
         said, position = feed.read(position)
-        assert sum(map(entries.entry_size, said)) <= entries.FETCH_BYTES
+        assert sum(map(entries.entry_size, said)) <= entries.REPLY_BYTES
         calls += [entry.call for entry in said]
         replies += 1
 

@@ -222,12 +222,12 @@ def test_hello_is_said_again_ever_less_often_until_somebody_has_come(log):
 
 
 def test_what_was_announced_is_said_in_time_however_often_it_is_announced_again(log):
-    log.log.fetched = True
+    log.log.has_door = log.log.fetched = True
     log.answer(1, bytes(300_000))
     begun = log.now
     for _ in range(3):
         log.now += 19
-        log.log.announce(1, 300_000, log.now)
+        log.log.announce(1, bytes(300_000), log.now)
     assert log.log.awaits_fetches
     log.step(alone=True)
     assert len(log.lines()) == 1
@@ -240,14 +240,44 @@ def test_what_was_announced_is_said_in_time_however_often_it_is_announced_again(
 
 
 def test_what_is_being_fetched_is_given_time(log):
-    log.log.fetched = True
+    log.log.has_door = log.log.fetched = True
     log.answer(1, bytes(300_000))
     log.now += 59
-    log.log.fetching(1, log.now)
+    assert log.log.read(1, 0, 10, log.now, True) == bytes(10)
     log.now += 2
     log.step(alone=True)
     assert log.log.awaits_fetches
     assert log.log.due() == log.now + 58
+
+
+def test_what_is_large_waits_for_a_first_visit_and_not_for_long(log):
+    log.log.has_door = True
+    log.answer(1, bytes(300_000))
+    log.step(alone=True)
+    assert len(log.lines()) == 1
+    log.now += 10
+    log.step(alone=True)
+    assert len(log.lines()) == 50
+
+
+def test_without_a_door_what_is_large_is_said_at_once(log):
+    log.answer(1, bytes(300_000))
+    log.step(alone=True)
+    assert len(log.lines()) == 50
+
+
+def test_no_more_is_announced_than_may_wait():
+    kept = Unacknowledged(most=10, most_large=250)
+    assert [kept.keep(call, bytes(100), line=0, announce=True) for call in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
+    assert all(call in kept for call in (1, 2, 3))  # the last one is given up when the next comes
+    kept.drop(1)
+    assert kept.announce(3)
+    kept.keep(4, bytes(10), line=0)
+    assert all(call in kept for call in (2, 3, 4))
 
 
 def test_the_last_words_are_the_latest_outcomes_and_all_that_was_only_announced():

@@ -776,7 +776,7 @@ def test_a_fetch_that_is_sent_again_does_not_hold_it():
     driver.result(0, outcomes.VALUE, 1, payload=bytes(300_000))
     driver.step()
     begun = driver.now
-    body = entries.pack([Entry(entries.FETCH, 1, 0, 1, entries.pack_ids([0]))])
+    body = entries.pack([Entry(entries.FETCH, 1, 0, 1, entries.pack_ids([0, 9]))])
     message = frames.seal_message(SEAL, 50, body)
     assert driver.machine.message(message, driver.now)[0] == 200
     for _ in range(5):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfexecutor.remote import entries, frames
+from hfexecutor.remote import entries, frames, seals
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.listeners import Feed, Listeners
 from hfexecutor.remote.messages import Messages
@@ -19,10 +20,13 @@ class Door:
     def __init__(self):
         self.received = []
         self.new = []
-        self.messages = Messages(SEAL, Listeners(SEAL, Feed()), self.receive)
+        self.messages = Messages(SEAL, Listeners(SEAL, Feed()), self.receive, self.read)
 
-    def receive(self, said, now, new):
+    def read(self, call, start, stop, now, new):
         self.new.append(new)
+        return bytes(stop - start)
+
+    def receive(self, said, now):
         self.received.append([entry.call for entry in said])
         return [Entry(entries.STATE, len(self.received), 0, 1, b"")]
 
@@ -64,11 +68,13 @@ def messages_of(size):
     messages = Messages(
         SEAL,
         Listeners(SEAL, Feed()),
-        lambda said, now, new: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(size))],
+        lambda said, now: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(size))],
+        lambda call, start, stop, now, new: bytes(stop - start),
     )
 
     def send(number, kind):
-        body = entries.pack([Entry(kind, number, 0, 1, b"")])
+        data = entries.pack_ids([0, size]) if kind == entries.FETCH else b""
+        body = entries.pack([Entry(kind, number, 0, 1, data)])
         return messages.answer(frames.seal_message(SEAL, number, body), 0.0, 0)
 
     return messages, send
@@ -114,10 +120,26 @@ def test_authentic_nonsense_is_refused():
     assert door.received == []
 
 
+def test_a_range_is_told_as_it_is_and_sealed():
+    status, pieces = messages_of(3)[1](9, entries.FETCH)
+    assert status == 200
+    assert frames.open_reply(SEAL, 9, b"".join(pieces)) == bytes(3)
+    head, body = pieces
+    seals.check_reply(SEAL, 9, head, [body[:1], body[1:]])
+    for number, said in ((8, body), (9, b"\0\1\0"), (9, body[:2])):
+        with pytest.raises(entries.FrameError):
+            seals.check_reply(SEAL, number, head, [said])
+
+
+def test_a_fetch_of_no_range_is_refused():
+    body = entries.pack([Entry(entries.FETCH, 7, 0, 1, entries.pack_ids([0]))])
+    assert Door().messages.answer(frames.seal_message(SEAL, 1, body), 0.0, 0) == (400, b"")
+
+
 def test_a_fetch_that_is_sent_again_is_not_new():
     door = Door()
     for number in (1, 3, 1, 2, 3, 4):
-        body = entries.pack([Entry(entries.FETCH, 7, 0, 1, entries.pack_ids([0]))])
+        body = entries.pack([Entry(entries.FETCH, 7, 0, 1, entries.pack_ids([0, 5]))])
         assert door.messages.answer(frames.seal_message(SEAL, number, body), 0.0, 0)[0] == 200
 
     assert door.new == [True, True, False, False, False, True]

@@ -1,0 +1,81 @@
+"""Large outcomes on their way: the places that their ranges are read into."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from hfexecutor.core.events import Done, Outcome
+from hfexecutor.remote import outcomes
+from hfexecutor.remote.buffers import Place
+
+if TYPE_CHECKING:
+    from hfexecutor.core.events import News
+    from hfexecutor.core.fetching import Key
+
+__all__ = ["Arrival", "Arrivals"]
+
+
+class Arrival:
+    """The places of one outcome: what is unpickled, and each buffer of the value apart.
+
+    Buffers are apart because who keeps one of them should not keep them all.
+
+    Args:
+        size: Of the outcome, in bytes.
+        layout: Kind and size of each buffer at its end, one after the other.
+    """
+
+    def __init__(self, size: int, layout: tuple[int, ...]) -> None:
+        sizes = layout[1::2]
+        self._front = memoryview(bytearray(size - sum(sizes)))
+        self._places = [Place(*one) for one in zip(layout[::2], sizes, strict=True)]
+        self._views = [self._front, *(place.view for place in self._places)]
+        self._ends = list(accumulate(map(len, self._views)))
+        self._missing = size
+
+    def __repr__(self) -> str:
+        return f"<Arrival of {self._ends[-1]} bytes, {self._missing} missing>"
+
+    def views(self, start: int, stop: int) -> list[memoryview]:
+        """Return where these bytes belong."""
+        found = []
+        for view, end in zip(self._views, self._ends, strict=True):
+            begin = end - len(view)
+            if begin < stop and start < end:
+                found.append(view[max(0, start - begin) : stop - begin])
+        return found
+
+    def filled(self, size: int) -> Outcome | None:
+        """Note that so many bytes are here, and right; return the outcome when all are."""
+        self._missing -= size
+        if self._missing:
+            return None
+        return outcomes.decode(self._front, self._places)
+
+
+class Arrivals:
+    """All that is on its way; what nobody fetches any more goes with its key."""
+
+    def __init__(self) -> None:
+        self._of: WeakKeyDictionary[Key, Arrival] = WeakKeyDictionary()
+
+    def of(self, key: Key) -> Arrival:
+        """Return the places of an outcome.
+
+        Raises:
+            MemoryError: There is not so much memory.
+        """
+        arrival = self._of.get(key)
+        if arrival is None:
+            arrival = self._of[key] = Arrival(key.size, key.layout)
+        return arrival
+
+    def take(self, key: Key, call: int, size: int) -> tuple[News, ...]:
+        """Note that so many bytes of a call's outcome are here; return it when all are."""
+        outcome = self.of(key).filled(size)
+        if outcome is None:
+            return ()
+        del self._of[key]
+        return (Done(call, outcome),)
