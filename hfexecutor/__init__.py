@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hfexecutor.executor import HubExecutor
     from hfexecutor.futures import HubFuture
     from hfexecutor.stats import Stats
+    from hfexecutor.submitting import ExecutorView
     from hfexecutor.waiting import as_completed, wait
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "CostLimitError",
     "DependencyError",
     "DetachedError",
+    "ExecutorView",
     "HubError",
     "HubExecutor",
     "HubExecutorError",
@@ -83,6 +85,7 @@ __version__ = "0.1.0"
 _HOMES = {  # the modules of all names but those of the errors
     "AttachedRun": "attached",
     "Cost": "cost",
+    "ExecutorView": "submitting",
     "HubExecutor": "executor",
     "HubFuture": "futures",
     "JobCost": "cost",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import itertools
 import logging
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, Self, TypeV
 
 from hfexecutor import lifecycle
 from hfexecutor.attached import attach
-from hfexecutor.core.call import Call
+from hfexecutor.call_factory import CallFactory, with_needs_of_initializer
 from hfexecutor.core.rules import Limits
 from hfexecutor.cost import cost_of, with_bills
 from hfexecutor.errors import PayloadError
@@ -23,14 +22,10 @@ from hfexecutor.events import Events, RunEnded
 from hfexecutor.futures import PoolFuture
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import LOCAL, check_user, resolve_endpoint, resolve_token
-from hfexecutor.labels import check_name
-from hfexecutor.mapping import MappingExecutor
 from hfexecutor.options import Options
 from hfexecutor.payload.async_functions import refuse_async
-from hfexecutor.payload.calls import Pickler
 from hfexecutor.payload.explanation import explain
-from hfexecutor.payload.fingerprint import fingerprint, fingerprint_of_key
-from hfexecutor.payload.needs import NeedsFinder
+from hfexecutor.payload.fingerprint import fingerprint
 from hfexecutor.progress.run import RunProgress
 from hfexecutor.remote import outcomes
 from hfexecutor.results import unwrap
@@ -40,6 +35,7 @@ from hfexecutor.runtime.price import bills_of, offer
 from hfexecutor.runtime.results_store import ResultsStore
 from hfexecutor.runtime.runner import Runner
 from hfexecutor.stats import describe, describe_html, jobs_of, stats_of
+from hfexecutor.submitting import SubmittingExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,6 +50,7 @@ if TYPE_CHECKING:
     from hfexecutor.remote.outcomes import Outcome
     from hfexecutor.retrying import RetryOn, Wait
     from hfexecutor.stats import Stats
+    from hfexecutor.submitting import Keep
 
 __all__ = ["HubExecutor"]
 
@@ -63,7 +60,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class HubExecutor(MappingExecutor):
+class HubExecutor(SubmittingExecutor):
     """Run calls in Hugging Face Jobs.
 
     Jobs are started when calls need them, up to `max_workers` calls at a time. Running jobs cost
@@ -229,16 +226,8 @@ class HubExecutor(MappingExecutor):
     ) -> None:
         given = locals()  # first of all, while there is nothing else in it
         self._options = Options.check(**{name: given[name] for name in Options.defaults()})
-        needs = NeedsFinder(
-            self._options.dependencies,
-            initializer=self._options.initializer,
-            package_data=self._options.package_data,
-            most_bytes=self._options.local_code_limit,
-        )
-        self._options = dataclasses.replace(
-            self._options, initializer_needs=needs.initializer_needs
-        )
-        self._of_calls = self._options.of_calls
+        self._options = with_needs_of_initializer(self._options)
+        self._calls = CallFactory(self._options)
         self._max_workers = self._options.max_workers  # where the stdlib's executors have it
         limits = _limits(self._options)
         connect, farewell, self._where = _choose_hub(
@@ -260,9 +249,7 @@ class HubExecutor(MappingExecutor):
         bar, lines = self._options.progress, self._options.stream_logs
         if bar or lines:
             self._events.listen(RunProgress(self._options.name, self._jobs(), bar=bar, lines=lines))
-        self._needs = needs
         self._connect = connect
-        self._pickler = Pickler(attach=needs.attached)
         self._lock = threading.Lock()  # guards _shutdown, and the pool's start
         self._call_ids = itertools.count(1)  # 0 is no call
         self._shutdown = False
@@ -305,67 +292,24 @@ class HubExecutor(MappingExecutor):
         """
         return attach(name, endpoint=endpoint, token=token, namespace=namespace)
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> HubFuture[T]:
-        """Pickle the call now, run it in a job, and return its future.
-
-        What cannot be pickled ends as ``UnpicklableCallError`` on the future, before a job is
-        started for it, and what it imports and no job can have as ``DependencyError``. What goes
-        wrong later arrives on the future as well: what the call raised, and the errors of jobs and
-        of the Hub (a token that is refused, a flavor that is unknown).
-
-        Raises:
-            RuntimeError: The executor was shut down, or the interpreter is about to end, or this
-                is a forked child of the process that the executor belongs to.
-            BrokenHubExecutor: The initializer has failed.
-            TypeError: `fn` is an async function, which nobody would await in the job.
-        """
-        return self._submit(fn, args, kwargs)
-
-    def submit_keyed(
-        self, key: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> HubFuture[T]:
-        """Do as :meth:`submit` does, unless a run of this name has completed `key` before.
-
-        Then its future is done at once, with the result of then, whatever `fn` and its arguments
-        are now. Results are kept as for ``map(resume=…)``, under `name`: give the executor one.
-
-        Args:
-            key: What the result is kept under.
-            fn: The function.
-            *args: Its arguments.
-            **kwargs: Those by name.
-
-        Raises:
-            TypeError: `key` is no string; else what :meth:`submit` raises.
-            HubError: The results of earlier runs cannot be read.
-
-        Example:
-            >>> with HubExecutor(2, name="nightly", endpoint="local") as executor:
-            ...     executor.submit_keyed("shard-1", pow, 2, 5).result()
-            32
-        """
-        if not isinstance(key, str):
-            raise TypeError(f"key must be a string, not {key!r}")
-        self._results.load(self.name)
-        return self._submit(fn, args, kwargs, (self.name, fingerprint_of_key(key)))
-
-    def _submit_in(self, resume: str, fn: Callable[..., T], *args: Any) -> HubFuture[T]:
-        return self._submit(fn, args, {}, (resume, None))
-
-    def _prepare_resume(self, name: str) -> None:
-        self._results.load(check_name("resume", name))
-
     def _submit(
         self,
         fn: Callable[..., T],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        keep: tuple[str, bytes | None] | None = None,
+        keep: Keep | None = None,
     ) -> HubFuture[T]:
-        """Submit a call; `keep` has the name its result is kept under, and what stands for it.
+        return self._submit_made(self._calls, fn, args, kwargs, keep)
 
-        None there is for what it is made of.
-        """
+    def _submit_made(
+        self,
+        calls: CallFactory,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        keep: Keep | None,
+    ) -> HubFuture[T]:
+        """Submit a call that a factory makes; `keep` says under what its result is kept."""
         if os.getpid() != self._pid:  # first: who forked may have held any lock just then
             raise RuntimeError(
                 "this executor belongs to the process that was forked; create one of your own"
@@ -374,7 +318,7 @@ class HubExecutor(MappingExecutor):
         call_id = next(self._call_ids)
         future: PoolFuture[T] = PoolFuture()
         try:
-            frozen = self._pickler.freeze(fn, args, kwargs)
+            frozen = calls.freeze(fn, args, kwargs)
             if keep is not None:
                 name, known = keep
                 known = known or fingerprint(fn, args, kwargs, frozen.attachments)
@@ -388,14 +332,7 @@ class HubExecutor(MappingExecutor):
             self._check_open()
             return _completed(future, data, keep[0])
         future.bind(call_id, self._pool)
-        call = Call(
-            call_id,
-            future,
-            frozen.data,
-            frozen.function,
-            frozen.attachments,
-            options=self._of_calls,
-        )
+        call = calls.make(call_id, future, frozen)
         call.kept_as = keep
         with self._lock:
             self._check_open()
@@ -422,14 +359,14 @@ class HubExecutor(MappingExecutor):
             call          pow
         """
         refuse_async(fn)
-        function, data = self._pickler.dump(fn, args, kwargs)
+        function, data = self._calls.pickler.dump(fn, args, kwargs)
         number, function_data = (0, b"") if function is None else function
         sizes = [("the function, once for each job", len(function_data))] if number else []
         sizes.append(("arguments" if number else "the call", len(data)))
         options = self._options
         if options.initializer is not None:
             sizes.append(("the initializer, with each job", len(options.initializer)))
-        findings = self._needs.explain(number, function_data, data)
+        findings = self._calls.needs.explain(number, function_data, data)
         job = [
             ("flavor", options.flavor),
             *offer(options, self._connect),
@@ -524,11 +461,6 @@ class HubExecutor(MappingExecutor):
             ...     executor.submit(pow, 2, 5).result()                 # doctest: +SKIP
         """
         return self._events
-
-    @property
-    def name(self) -> str:
-        """The name of this run, which its jobs carry: ``hfexecutor attach NAME`` finds them."""
-        return self._options.name
 
     def _jobs(self) -> Callable[[], Jobs | None]:
         return functools.partial(jobs_of, self._pool)

@@ -36,6 +36,10 @@ class MappingExecutor(Executor):
     All it asks for is a ``submit``; without options the maps are the stdlib's.
     """
 
+    def _home(self) -> MappingExecutor:
+        """Return the executor that calls are submitted to, as long as somebody holds it."""
+        return self
+
     def _submit_for(self, resume: str | None) -> Submit:
         """Return how a map submits its calls."""
         if resume is None:
@@ -269,7 +273,8 @@ class MappingExecutor(Executor):
             return_exceptions=return_exceptions,
             progress=progress,
         )
-        return _calls(self, fn, rows, options, _length(iterables)).results_async()
+        submit = self._submit_for(None)
+        return _calls(self, fn, rows, options, _length(iterables), submit=submit).results_async()
 
     def _jobs(self) -> Callable[[], Jobs | None]:
         """Return what tells of the jobs that calls run in; of None where there are none."""
@@ -293,7 +298,7 @@ def _calls(
     options: MapOptions,
     length: int | None,
     *,
-    submit: Submit = _submit,
+    submit: Submit,
 ) -> MappedCalls:
     """Submit the calls of a map."""
     refuse_async(fn)
@@ -316,4 +321,5 @@ def _calls(
         tally = Tally(executor._jobs(), length)  # noqa: SLF001 - this module's own
         watch = MapProgress(getattr(fn, "__name__", ""), tally, results.failed)
     how = submit_one if single else submit_several
-    return MappedCalls(executor, how, rows, options, results, progress=watch)
+    home = executor._home()  # noqa: SLF001 - as above
+    return MappedCalls(home, how, rows, options, results, progress=watch)

@@ -51,13 +51,18 @@ _BREAKING: Final = frozenset({"PATH", "PYTHONHOME"})
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 RESERVED: Final = "hfexecutor"
+_OF_THE_HUB: Final = ("endpoint", "namespace", "token", "door_token")  # no options of a run
 
 _Check: TypeAlias = "Callable[[str, Any], Any]"
 
 
-def _option(check: _Check, default: object, *, shown: bool = True) -> Any:
-    """Declare a field: `check` gets its name and what the user gave, and returns what is kept."""
-    return dataclasses.field(default=default, repr=shown, metadata={"check": check})
+def _option(check: _Check, default: object, *, shown: bool = True, of_calls: bool = False) -> Any:
+    """Declare a field: `check` gets its name and what the user gave, and returns what is kept.
+
+    With `of_calls` calls of one pool may differ in it.
+    """
+    metadata = {"check": check, "of_calls": of_calls}
+    return dataclasses.field(default=default, repr=shown, metadata=metadata)
 
 
 def _initializer(
@@ -358,7 +363,7 @@ class Options:
     flavor: str = _option(_flavor, None)
     image: str = _option(_image, None)
     python: str | None = _option(_unchecked, None)
-    dependencies: Dependencies = _option(_dependencies, AUTO)  # noqa: RUF009  (it is a field)
+    dependencies: Dependencies = _option(_dependencies, AUTO, of_calls=True)  # noqa: RUF009  (it is a field)
     package_data: tuple[str, ...] = _option(_patterns, None)
     local_code_limit: int = _option(_bytes, MOST_BYTES)
     volumes: tuple[Any, ...] = _option(_volumes, None)
@@ -369,10 +374,10 @@ class Options:
     idle_timeout: float = _option(_idle_timeout, 60.0)
     reuse_workers: bool = _option(_yes_or_no, True)
     slots_per_job: int | Literal["auto"] = _option(_slots, "auto")
-    call_timeout: float | None = _option(_call_timeout, None)
-    max_retries: int = _option(_retries, 2)
-    retry_on: tuple[type[BaseException], ...] = _option(check_retry_on, None)
-    retry_wait: Wait = _option(check_retry_wait, None)  # noqa: RUF009  (it is a field)
+    call_timeout: float | None = _option(_call_timeout, None, of_calls=True)
+    max_retries: int = _option(_retries, 2, of_calls=True)
+    retry_on: tuple[type[BaseException], ...] = _option(check_retry_on, None, of_calls=True)
+    retry_wait: Wait = _option(check_retry_wait, None, of_calls=True)  # noqa: RUF009  (it is a field)
     max_tasks_per_child: int | None = _option(_tasks, None)
     initializer: bytes | None = _option(_unchecked, None, shown=False)
     initializer_needs: bool = False  # more than Python has, as every call then does
@@ -400,6 +405,32 @@ class Options:
         return CallOptions(
             call_timeout=self.call_timeout, max_retries=self.max_retries, retry=retry
         )
+
+    def with_options(self, **given: Any) -> Options:
+        """Return them with other options for calls.
+
+        Raises:
+            ValueError, TypeError: An option is wrong, or none of calls; the message names it.
+        """
+        fields = {field.name: field for field in self._given()}
+        ours = [name for name, field in fields.items() if field.metadata["of_calls"]]
+        for name in given:
+            if name not in ours:
+                known = name in fields or name == "initargs" or name in _OF_THE_HUB
+                why = "is one that all calls of an executor share" if known else "is no option"
+                raise TypeError(f"{name} {why}; with_options() takes {', '.join(ours)}")
+        checked = {
+            name: fields[name].metadata["check"](name, value) for name, value in given.items()
+        }
+        changed = dataclasses.replace(self, **checked)
+        _job_timeout(changed.timeout, changed.call_timeout)
+        _check_retries(changed.retry_on, changed.max_retries)
+        return changed
+
+    def changed_from(self, other: Options) -> list[str]:
+        """Return the options of calls that are others than there."""
+        fields = (field for field in self._given() if field.metadata["of_calls"])
+        return [f.name for f in fields if getattr(self, f.name) != getattr(other, f.name)]
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

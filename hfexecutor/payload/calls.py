@@ -77,9 +77,13 @@ class Pickler:
         )
 
     def freeze(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        limit: float | None = None,
     ) -> Frozen:
-        """Return the bytes of ``fn(*args, **kwargs)``.
+        """Return the bytes of ``fn(*args, **kwargs)``, which may run for `limit` seconds.
 
         Raises:
             UnpicklableCallError: the function or an argument cannot be pickled; the message
@@ -88,7 +92,7 @@ class Pickler:
         """
         function, data = self.dump(fn, args, kwargs)
         number, attachments = self._attach(function, data)
-        head = call_head(function.id if function is not None else 0, number)
+        head = call_head(function.id if function is not None else 0, number, limit or 0.0)
         return Frozen(function, head + data, attachments)
 
     def dump(

@@ -99,6 +99,7 @@ class NeedsFinder:
         initializer: its pickle, which runs in each process before any call.
         package_data: see :class:`LocalCode`.
         most_bytes: see :class:`LocalCode`.
+        of_each_call: what the user wrote down is what calls need, and not what every job has.
         clock: monotonic seconds.
     """
 
@@ -109,9 +110,11 @@ class NeedsFinder:
         initializer: bytes | None = None,
         package_data: Iterable[str] = (),
         most_bytes: int = MOST_BYTES,
+        of_each_call: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._dependencies = dependencies
+        self._of_each_call = of_each_call
         self._overridden = dependencies.names
         self._local = LocalCode(package_data, most_bytes)
         self._installed = Installed()
@@ -218,6 +221,8 @@ class NeedsFinder:
             directories = _directories(every=bool(search.missing))
             search.stamps.update((path, stamp(path)) for path in directories)
         requirements = dependencies.merge(pins.values())
+        if self._of_each_call and not dependencies.auto:
+            requirements = dependencies.given
         needs = Needs(requirements, archives) if requirements or archives else NOTHING
         return Findings(
             needs,

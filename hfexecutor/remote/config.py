@@ -32,7 +32,6 @@ class Config:
         idle_timeout: seconds without work before the worker leaves, None for never.
         keep_for: seconds that it stays for outcomes that no client has, where that is longer; 0: as
             if they had been fetched.
-        call_timeout: seconds that a call may run, None for any.
         max_tasks_per_child: calls that a process runs before another one takes its place, None
             for any number.
         port: where the door is, None for no door.
@@ -51,7 +50,6 @@ class Config:
         self.accelerators: int = values.get("accelerators") or 0
         self.idle_timeout = _seconds(values.get("idle_timeout", _IDLE_TIMEOUT))
         self.keep_for: float = values.get("keep_for") or 0.0
-        self.call_timeout = _seconds(values.get("call_timeout"))
         most_calls = values.get("max_tasks_per_child")
         self.max_tasks_per_child = None if most_calls is None else max(1, int(most_calls))
         self.port: int | None = values.get("port")

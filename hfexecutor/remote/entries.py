@@ -48,6 +48,7 @@ __all__ = [
     "call_head",
     "entry_size",
     "function_of",
+    "limit_of",
     "need_of",
     "pack",
     "pack_archive",
@@ -176,18 +177,19 @@ def unpack_ids(data: bytes) -> tuple[int, ...]:
 
 # --- what the data of some entries is -----------------------------------------------------------
 
-_CALL = struct.Struct("<II")
+_CALL = struct.Struct("<IId")
 CALL_HEAD_BYTES = _CALL.size
 _SPEAKER = struct.Struct("<QB")
 _JOINED = 1
 
 
-def call_head(function: int, need: int = 0) -> bytes:
-    """Return what stands before a CALL's pickle: the numbers of its function and of its need.
+def call_head(function: int, need: int = 0, limit: float = 0.0) -> bytes:
+    """Return what stands before a CALL's pickle: its function, its need, how long it may run.
 
-    They are 0 where the function is in the pickle itself, and where the call needs nothing.
+    The first two are numbers, 0 where the function is in the pickle itself, and where the call
+    needs nothing. The limit is in seconds; 0 is none.
     """
-    return _CALL.pack(function, need)
+    return _CALL.pack(function, need, limit)
 
 
 def function_of(data: bytes | bytearray) -> int:
@@ -200,6 +202,12 @@ def need_of(data: bytes | bytearray) -> int:
     """Return the number of the need that a CALL's data names."""
     number: int = _CALL.unpack_from(data)[1]
     return number
+
+
+def limit_of(data: bytes | bytearray) -> float | None:
+    """Return the seconds that a CALL may run, None for any: also for more than clocks count."""
+    limit: float = _CALL.unpack_from(data)[2]
+    return limit if 0 < limit < float("inf") else None
 
 
 def pack_archive(name: str, digest: str, data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import outcomes, pipes
 from .effects import Close, Fork, Give, Kill, Resume, Stop
-from .entries import function_of, need_of
+from .entries import function_of, limit_of, need_of
 from .environments import FAILED, Environments
 from .environments import READY as AT_HAND
 from .schedule import SLOW, Queue, deal
@@ -63,7 +63,6 @@ class Pool:
     ) -> None:
         self._log = log
         self._ask = take_back
-        self._call_timeout = config.call_timeout
         self._most_calls = config.max_tasks_per_child
         self._starts_with = _IN_INITIALIZER if initializer else _IN_START
         self._needs_of_initializer = config.initializer_needs
@@ -195,13 +194,14 @@ class Pool:
         printed, duration = slot.output.total, now - slot.began
         # It may have died by itself in the moment before our signal: it ended as was asked for.
         status = slot.condemned.get(call, b"") if phase in {STOPPING, KILLED} else b""
+        limit = limit_of(slot.given[call]) if call else None
         slot.clear()
         # What was wanted of that process must not hit the next one in its place.
         self.effects = [effect for effect in self.effects if effect.slot != index]
         if self._closed:
             return
         if status == outcomes.TIMEOUT:
-            details = {"seconds": self._call_timeout}
+            details = {"seconds": limit}
             self._tell(call, outcomes.encode_json(status, duration, printed, details), now)
         elif call:
             self._died(
@@ -227,8 +227,8 @@ class Pool:
                 moments.append(slot.stale_at)
             if slot.output.flush_at is not None:
                 moments.append(slot.output.flush_at)
-            if self._call_timeout is not None and slot.given and slot.runs:
-                moments.append(slot.began + self._call_timeout)
+            if (limit := self._limit(slot)) is not None:
+                moments.append(slot.began + limit)
         return min(moments, default=None)
 
     def step(self, now: float) -> None:
@@ -325,9 +325,14 @@ class Pool:
         if slot.stale_at is not None and slot.stale_at <= now:
             slot.pace.depth = 1  # it is in a call that is no micro-call
             self._take_back(slot)
-        limit = self._call_timeout
-        if limit is not None and slot.given and slot.runs and slot.began + limit <= now:
+        limit = self._limit(slot)
+        if limit is not None and slot.began + limit <= now:
             self._condemn(slot, slot.current, outcomes.TIMEOUT)
+
+    @staticmethod
+    def _limit(slot: Slot) -> float | None:
+        """Return how long what a slot runs may take, None for any time, and if it runs nothing."""
+        return limit_of(slot.given[slot.first]) if slot.given and slot.runs else None
 
     def _deal(self, now: float) -> None:
         """Give calls to the processes that are here."""

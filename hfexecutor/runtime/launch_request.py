@@ -97,7 +97,6 @@ def _config(connection: Connection, options: Options, post: Post) -> dict[str, A
         "accelerators": machine.accelerators if machine is not None else 0,
         "idle_timeout": options.idle_timeout,
         "keep_for": options.kept_for,
-        "call_timeout": options.call_timeout,
         "max_tasks_per_child": options.max_tasks_per_child,
         "port": post.port,
         # The Hub's proxy comes from outside the container; on this machine nobody else should.

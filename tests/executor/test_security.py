@@ -124,7 +124,7 @@ def outcome_frame(seal: frames.Seal, call_id: int, value: Any, stream: str = "00
 
 def call_message(seal: frames.Seal, number: int, call_id: int, *call: Any) -> bytes:
     """Return a message which tells a worker to run a call."""
-    data = struct.pack("<Q", 0) + pickle.dumps((call[0], call[1:], {}))
+    data = entries.call_head(0) + pickle.dumps((call[0], call[1:], {}))
     body = entries.pack([entries.Entry(entries.CALL, call_id, 0, 1, data)])
     return frames.seal_message(seal, number, body)
 

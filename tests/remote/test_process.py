@@ -12,7 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
-from worker_process import DEADLINE, WorkerProcess, call_entry, touch_and_wait, wait_for
+from worker_process import (
+    DEADLINE,
+    WorkerProcess,
+    call_entry,
+    limited_entry,
+    touch_and_wait,
+    wait_for,
+)
 
 from hfexecutor.remote import child, effects, entries, frames, outcomes
 from hfexecutor.remote.entries import Entry
@@ -146,10 +153,11 @@ def test_a_fork_that_fails_leaves_nothing_open(team, monkeypatch):
 
 @pytest.mark.parametrize("by", ["kill", "timeout"])
 def test_a_kill_that_comes_as_its_call_ends_hits_nobody(by, gate):
-    config = b'{"call_timeout": %s}' % (b"1000" if by == "timeout" else b"null")
-    team = Team(Entry(entries.CONFIG, 0, 0, 1, config))
+    team = Team()
     team.warm_up()
-    team.tell(call_entry(1, time.sleep, 0), call_entry(2, touch_and_wait, gate))
+    limit = 1000.0 if by == "timeout" else 0.0
+    first = limited_entry(limit, 1, time.sleep, 0)
+    team.tell(first, limited_entry(limit, 2, touch_and_wait, gate))
     team.act()
     assert list(team.machine.pool.slots[0].given) == [1, 2]
     limit = time.monotonic() + DEADLINE
@@ -218,10 +226,9 @@ def test_each_new_process_begins_with_the_initializer(tmp_path):
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e7, 1e300])
 def test_a_worker_with_endless_times_works(seconds):
-    calls = [call_entry(1, builtins.abs, -3)]
-    with WorkerProcess(*calls, idle_timeout=seconds, call_timeout=seconds) as worker:
+    with WorkerProcess(limited_entry(seconds, 1, builtins.abs, -3), idle_timeout=seconds) as worker:
         assert worker.outcome(1).value() == 3
-        worker.tell(call_entry(2, time.sleep, 0.05))
+        worker.tell(limited_entry(seconds, 2, time.sleep, 0.05))
         assert worker.outcome(2).value() is None
         worker.tell(Entry(entries.LEAVE, 0, 0, 1, b""))
         assert worker.bye()["why"] == "asked"

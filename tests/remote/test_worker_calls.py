@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import struct
 import sys
 from pathlib import Path
 
@@ -92,7 +91,7 @@ def test_a_result_whose_pickling_ends_the_interpreter_is_told(run):
 
 def test_a_call_that_cannot_be_unpickled_is_told(worker, run):
     number = worker.number + 1
-    data = struct.pack("<Q", 0) + b"cno_such_module\nname\n."
+    data = entries.call_head(0) + b"cno_such_module\nname\n."
     worker.tell(entries.Entry(entries.CALL, number, 0, 1, data))
     outcome = worker.outcome(number)
 
@@ -106,7 +105,7 @@ def test_a_call_that_cannot_be_unpickled_is_told(worker, run):
 def test_a_call_is_refused_whose_function_never_came(worker, run):
     """It may have come to the supervisor before this one, of which nobody here knows."""
     worker.number += 1
-    data = struct.pack("<Q", 12345) + b"."
+    data = entries.call_head(12345) + b"."
     body = entries.pack([entries.Entry(entries.CALL, worker.number, 0, 1, data)])
     assert worker.post(frames.seal_message(worker.seal, worker.number, body))[0] == 409
     run(math.sqrt, 4)
@@ -125,7 +124,7 @@ def test_a_function_is_unpickled_once_and_keeps_what_it_keeps(worker):
     function = entries.Entry(entries.FUNCTION, 7, 0, 1, cloudpickle.dumps(by_value(count)))
 
     def call(number):
-        data = struct.pack("<Q", 7) + cloudpickle.dumps(((1,), {}))
+        data = entries.call_head(7) + cloudpickle.dumps(((1,), {}))
         return entries.Entry(entries.CALL, number, 0, 1, data)
 
     first = worker.number + 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import struct
 
 import cloudpickle
 from worker_process import WorkerProcess, by_value, entries, outcomes
@@ -65,7 +64,7 @@ def test_each_call_ends_as_it_should_whatever_the_others_do():
 
     def call(number):
         arguments = cloudpickle.dumps(((number, deeds[number]), {}))
-        return entries.Entry(entries.CALL, number, 0, 1, struct.pack("<Q", 5) + arguments)
+        return entries.Entry(entries.CALL, number, 0, 1, entries.call_head(5) + arguments)
 
     with WorkerProcess(function, slots=3) as worker:
         waiting = list(deeds)

@@ -14,6 +14,7 @@ from worker_process import (
     call_entry,
     entries,
     gone,
+    limited_entry,
     outcomes,
     touch_and_wait,
     wait_for,
@@ -34,8 +35,8 @@ def test_a_call_that_takes_too_long_is_killed_with_what_it_started(tmp_path):
         time.sleep(60)
 
     path = str(tmp_path / "pid")
-    calls = [call_entry(1, start_and_wait, path), call_entry(2, math.sqrt, 4)]
-    with WorkerProcess(*calls, call_timeout=0.5) as worker:
+    calls = [limited_entry(0.5, 1, start_and_wait, path), call_entry(2, math.sqrt, 4)]
+    with WorkerProcess(*calls) as worker:
         outcome = worker.outcome(1)
         assert outcome.status == outcomes.TIMEOUT
         assert outcome.details() == {"seconds": 0.5}

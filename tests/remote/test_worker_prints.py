@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import time
 from pathlib import Path
 
@@ -161,7 +160,7 @@ def test_micro_calls_that_are_given_ahead_keep_their_lines_apart(worker):
             first + i,
             0,
             1,
-            struct.pack("<Q", 900) + cloudpickle.dumps(((i,), {})),
+            entries.call_head(900) + cloudpickle.dumps(((i,), {})),
         )
         for i in range(500)
     ]

@@ -41,8 +41,13 @@ def by_value(function):
 
 
 def call_entry(number, function, *args, **kwargs):
+    return limited_entry(0.0, number, function, *args, **kwargs)
+
+
+def limited_entry(seconds, number, function, *args, **kwargs):
+    """Return a call that may run for so long."""
     data = byvalue.dumps((by_value_if_python(function), args, kwargs))
-    return entries.Entry(entries.CALL, number, 0, 1, struct.pack("<Q", 0) + data)
+    return entries.Entry(entries.CALL, number, 0, 1, entries.call_head(0, 0, seconds) + data)
 
 
 def by_value_if_python(function):

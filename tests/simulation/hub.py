@@ -98,7 +98,6 @@ class Job:
         config = {
             "slots": command.slots,
             "idle_timeout": plan.idle_timeout,
-            "call_timeout": plan.call_timeout or None,
             "max_tasks_per_child": plan.max_tasks or None,
             "port": command.port,
             "one_shot": command.one_shot,

@@ -175,7 +175,8 @@ def options_of(plan: Plan, rng: random.Random) -> CallOptions:
 
 
 def make_call(number: int, work: Work, *, heavy: bool, options: CallOptions) -> Call:
-    data = wire.call_head(work.function, work.need) + (_MORE if heavy else _DATA)
+    limit = options.call_timeout or 0.0
+    data = wire.call_head(work.function, work.need, limit) + (_MORE if heavy else _DATA)
     function = _FUNCTIONS[work.function]
     attachments = _ATTACHMENTS[work.need]
     return Call(number, Future(number), data, function, attachments, options=options)

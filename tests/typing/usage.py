@@ -11,7 +11,7 @@ import concurrent.futures
 from collections.abc import Iterator
 from typing import Any, assert_type
 
-from hfexecutor import HubExecutor, HubFuture, Stats, as_completed, wait
+from hfexecutor import ExecutorView, HubExecutor, HubFuture, Stats, as_completed, wait
 
 
 def area(width: float, height: float = 1.0) -> float:
@@ -70,6 +70,20 @@ def mapping(executor: HubExecutor) -> None:
     assert_type(maybe, Iterator[int | BaseException])
     executor.map(area, [1.0], chunk=2)  # type: ignore[call-overload]
     executor.starmap(area, 1.0)  # type: ignore[call-overload]
+
+
+def with_other_options(executor: HubExecutor) -> None:
+    view = executor.with_options(call_timeout="5m", retry_on=(ConnectionError,), max_retries=1)
+    assert_type(view, ExecutorView)
+    assert_type(view.submit(area, 2.0, height=3.0), HubFuture[float])
+    assert_type(view.submit_keyed("a", area, 2.0), HubFuture[float])
+    assert_type(view.map(area, [1.0, 2.0], [3.0, 4.0]), Iterator[float])
+    assert_type(view.with_options(dependencies=["numpy"]), ExecutorView)
+    with view as same:
+        assert_type(same, ExecutorView)
+    view.submit(area, "wide")  # type: ignore[arg-type]
+    executor.with_options(max_workers=3)  # type: ignore[arg-type]
+    executor.with_options(retry_on=int)  # type: ignore[arg-type]
 
 
 def waiting(executor: HubExecutor, plain: list[concurrent.futures.Future[int]]) -> None:

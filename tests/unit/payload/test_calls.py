@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import pickle
-import struct
 import sys
 import threading
 import types
@@ -21,6 +20,7 @@ from hfexecutor.errors import UnpicklableCallError
 from hfexecutor.hub.limits import FOR_CALLS
 from hfexecutor.payload.calls import Pickler
 from hfexecutor.payload.package import message_room
+from hfexecutor.remote import entries
 
 ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
 
@@ -34,8 +34,8 @@ def define(source):
 
 def run(frozen):
     """Do what a worker does with a frozen call."""
-    (function_id,) = struct.unpack_from("<Q", frozen.data)
-    rest = pickle.loads(frozen.data[8:])
+    function_id = entries.function_of(frozen.data)
+    rest = pickle.loads(frozen.data[entries.CALL_HEAD_BYTES :])
     if frozen.function is None:
         assert function_id == 0
         fn, args, kwargs = rest

@@ -197,12 +197,7 @@ def test_items_arrive_small_and_large():
 
 def test_configuration_has_defaults(monkeypatch):
     config = Config(b"{}")
-    assert (config.slots, config.port, config.one_shot, config.call_timeout) == (
-        1,
-        None,
-        False,
-        None,
-    )
+    assert (config.slots, config.port, config.one_shot) == (1, None, False)
     assert config.idle_timeout > 0
     monkeypatch.setenv("CPU_CORES", "3")
     assert Config(b'{"slots": "auto"}').slots == 3
@@ -212,8 +207,7 @@ def test_configuration_has_defaults(monkeypatch):
 
 @pytest.mark.parametrize("value", ["Infinity", "NaN", "1e400", "null"])
 def test_a_time_that_no_clock_counts_is_for_ever(value):
-    config = Config(f'{{"idle_timeout": {value}, "call_timeout": {value}}}'.encode())
-    assert (config.idle_timeout, config.call_timeout) == (None, None)
+    assert Config(f'{{"idle_timeout": {value}}}'.encode()).idle_timeout is None
 
 
 @pytest.mark.parametrize("seconds", [3e6, 1e300, math.inf])

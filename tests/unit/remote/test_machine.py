@@ -113,12 +113,13 @@ def silence(driver):
     return entries.unpack_ids(entry.data)
 
 
-def call(number, function=0):
-    return Entry(entries.CALL, number, 0, 1, entries.call_head(function) + b"pickle")
+def call(number, function=0, limit=0.0):
+    head = entries.call_head(function, limit=limit)
+    return Entry(entries.CALL, number, 0, 1, head + b"pickle")
 
 
-def calls(count, first=1):
-    return [call(number) for number in range(first, first + count)]
+def calls(count, first=1, limit=0.0):
+    return [call(number, limit=limit) for number in range(first, first + count)]
 
 
 def warm(*launch, **config):
@@ -344,13 +345,13 @@ def test_a_kill_that_comes_between_two_calls_kills_nobody():
     assert driver.step() == [Resume(0), Give(0, [(pipes.CALL, 2, call(2).data)], [2])]
 
 
-def makes_way(**config):
+def makes_way(limit=0.0, **config):
     """Return a driver whose process is in call 1, and is let go for call 2: another world's."""
     needs = [
         Entry(entries.NEED, number, 0, 1, json.dumps({"archives": {"m": number}}).encode())
         for number in (1, 2)
     ]
-    data = [entries.call_head(0, need) + b"pickle" for need in (1, 2)]
+    data = [entries.call_head(0, need, limit) + b"pickle" for need in (1, 2)]
     driver = Driver(*needs, Entry(entries.CALL, 1, 0, 1, data[0]), **config)
     driver.step()
     driver.fork()
@@ -397,7 +398,7 @@ def test_a_call_is_killed_whose_process_is_let_go():
 
 
 def test_a_call_times_out_whose_process_is_let_go():
-    driver = makes_way(call_timeout=5.0)
+    driver = makes_way(limit=5.0)
     driver.now += 5.0
     assert driver.step() == [Stop(0)]
     driver.machine.stopped(0)
@@ -455,7 +456,7 @@ def test_a_process_that_stands_by_itself_is_no_concern():
 
 
 def test_a_call_that_takes_too_long_is_killed():
-    driver = Driver(call(1), call_timeout=5)
+    driver = Driver(call(1, limit=5))
     driver.step()
     driver.fork()
     driver.step()
@@ -471,8 +472,22 @@ def test_a_call_that_takes_too_long_is_killed():
     assert (outcome.status, outcome.details()) == (outcomes.TIMEOUT, {"seconds": 5})
 
 
+def test_each_call_has_a_limit_of_its_own():
+    driver = Driver(call(1), call(2, limit=5))
+    driver.step()
+    driver.fork()
+    driver.step()
+    driver.take()
+    driver.now += 100
+    driver.step()
+    driver.result(0, outcomes.VALUE, 1)
+    driver.step()
+    driver.take()
+    assert driver.machine.pool.due() == driver.now + 5
+
+
 def test_a_timeout_that_comes_as_its_call_ends_kills_nobody():
-    driver = warm(*calls(3), call_timeout=0.005)
+    driver = warm(*calls(3, limit=0.005))
     driver.take()
     driver.now += 0.005
     assert driver.step() == [Stop(0)]
@@ -488,7 +503,7 @@ def test_a_timeout_that_comes_as_its_call_ends_kills_nobody():
 @given(st.floats(0.0001, 1e6), st.floats(0, 1e9))
 def test_what_is_due_is_done_and_not_due_again(timeout, now):
     """Whatever the rounding: a moment that has come must not come again and again."""
-    driver = Driver(call(1), call_timeout=timeout, idle_timeout=timeout)
+    driver = Driver(call(1, limit=timeout), idle_timeout=timeout)
     driver.now = now
     driver.step()
     driver.fork()

@@ -98,7 +98,7 @@ class World:
     def submit(self, count):
         calls = range(self.submitted + 1, self.submitted + count + 1)
         self.submitted += count
-        data = entries.call_head(0) + b"pickle"
+        data = entries.call_head(0, limit=self.limit) + b"pickle"
         self.tell([Entry(entries.CALL, call, 0, 1, data) for call in calls])
 
     def order(self, kind, call):
@@ -151,8 +151,8 @@ def test_no_call_begins_twice_and_each_ends_once(data):
     world = World(
         slots=data.draw(st.integers(1, 3)),
         max_tasks_per_child=data.draw(st.sampled_from([None, 1, 3])),
-        call_timeout=data.draw(st.sampled_from([None, 0.003])),
     )
+    world.limit = data.draw(st.sampled_from([0.0, 0.003]))
     events = st.sampled_from(["submit", "kill", "recall", "wait", "move", "read", "stand", "end"])
     for _ in range(data.draw(st.integers(1, 60))):
         event = data.draw(events)
