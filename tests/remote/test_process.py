@@ -96,6 +96,7 @@ class Team:
         """Let the process have so many micro-calls that it is given more of them ahead."""
         self.tell(*(call_entry(number, builtins.abs, -1) for number in range(1000, 1200)))
         self.until(lambda: len(self.outcomes) == 200)
+        self.machine.pool.slots[0].pace.note(0.0)  # the last one may have been slow: machines are
 
     def has_begun_the_next_one(self):
         """Say whether a result is there that nobody has read, and no ticket any more."""
