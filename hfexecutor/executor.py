@@ -605,6 +605,7 @@ def _choose_hub(
 
     hub = LocalHub()
     hub.start()
+    logger.info("the embedded Hub shows its jobs at %s", hub.page)
     return (
         lambda: connection(hub.endpoint, Credentials(hub.token), hub.namespace),
         hub.close,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
-from . import lists, replies, requests, schema, streams
+from . import billing, lists, replies, requests, schema, streams
 from .errors import ApiError
 from .hardware import FLAVORS
 from .injection import reads
@@ -76,7 +76,7 @@ class Api:
 
     async def usage(self, request: Request) -> ASGIApp:  # noqa: ARG002
         """Tell what the jobs would have cost."""
-        return JSONResponse(replies.usage(self._store))
+        return JSONResponse(billing.usage(self._store))
 
     async def access(self, request: Request) -> ASGIApp:
         """Say that the holder of the token has access."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _NOT_FOUND = "Sorry, we can't find the page you are looking for."
 _NOT_ALLOWED = 405
 _WITH_FILES = ("/api/buckets/", "/buckets/")
+_PAGES = ("/jobs/", "/assets/")
 
 
 class Budget:
@@ -112,7 +113,11 @@ class Envelope:
 
 
 class OnlyFromHere:
-    """Refuses pages of other sites, other sites' names that point here, and odd paths."""
+    """Refuses pages of other sites, other sites' names that point here, and odd paths.
+
+    Links that lead to a page of this hub, from a notebook say, are followed: who follows one sees
+    the page, not the site that has the link.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -123,11 +128,27 @@ class OnlyFromHere:
         if not is_loopback(headers.get("host", "")):  # DNS rebinding
             raise ApiError(403, "This hub answers under loopback names only")
         site = headers.get("sec-fetch-site", "none")
-        if "origin" in headers or site not in ("none", "same-origin"):
+        elsewhere = site not in ("none", "same-origin") and not _follows_a_link(scope, headers)
+        if elsewhere or headers.get("origin", own := f"http://{headers['host']}") != own:
             raise ApiError(403, "Cross-origin requests are refused")
         if not _is_plain(scope):
             raise ApiError(404, _NOT_FOUND)
         await self._app(scope, receive, send)
+
+
+def is_page(path: str) -> bool:
+    """Say whether a path, or the template of one, belongs to the pages for people."""
+    return path == "/" or path.startswith(_PAGES)
+
+
+def _follows_a_link(scope: Scope, headers: Headers) -> bool:
+    """Say whether somebody opens a page, in a window and not in a frame."""
+    whole_window = ("navigate", "document")
+    return (
+        scope["method"] == "GET"
+        and is_page(scope["path"])
+        and (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == whole_window
+    )
 
 
 def _is_plain(scope: Scope) -> bool:

@@ -6,16 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .hardware import FLAVORS
 from .stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .identity import Identity
     from .jobs import Job
-
-_EXPOSED_PORT_HOURLY = 0.01
 
 
 def stamp(time: datetime) -> str:
@@ -108,39 +103,3 @@ def _durations(created: datetime, started: datetime | None, end: datetime) -> di
 
 def _seconds(span: timedelta) -> int:
     return max(0, round(span.total_seconds()))
-
-
-def usage(records: Iterable[Job]) -> dict[str, Any]:
-    """Return what the jobs would have cost on the Hub, billed by the minute begun."""
-    details = [_bill(record) for record in records if record.started]
-    today = datetime.now(UTC)
-    begin = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = (begin + timedelta(days=32)).replace(day=1)
-    return {
-        "hasAccess": True,
-        "usage": {
-            "periodStart": stamp(begin),
-            "periodEnd": stamp(end),
-            "usedMicroUsd": sum(bill["totalCostMicroUsd"] for bill in details),
-            "totalMinutes": sum(bill["totalMinutes"] for bill in details),
-            "jobDetails": details,
-        },
-    }
-
-
-def _bill(record: Job) -> dict[str, Any]:
-    assert record.started is not None
-    seconds = ((record.finished or datetime.now(UTC)) - record.started).total_seconds()
-    minutes = max(1, -int(-seconds // 60))
-    per_minute = FLAVORS[record.spec.flavor].micro_usd_per_minute
-    per_minute += round(_EXPOSED_PORT_HOURLY * 1e6 / 60) if record.was_exposed else 0
-    bill = {
-        "jobId": record.id,
-        "hardwareFlavor": record.spec.flavor,
-        "startedAt": stamp(record.started),
-        "totalMinutes": minutes,
-        "totalCostMicroUsd": minutes * per_minute,
-    }
-    if record.finished:
-        bill["completedAt"] = stamp(record.finished)
-    return bill

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.routing import Route, Router
 
 from .errors import ApiError
+from .middleware import is_page
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from .injection.routes import RouteFaults
     from .middleware import Budget
 
-_KEYED = ("/jobs/", "/xet/")  # what asks for a key of its own, and is no part of the Hub's API
-_ANY_NAMESPACE = ("/api/buckets/", "/buckets/")  # who handles these says what is wrong with one
+_KEYED = "/xet/"  # what asks for a key of its own, as pages do, and is no part of the Hub's API
+# Who handles these says what is wrong with one.
+_ANY_NAMESPACE = ("/api/buckets/", "/buckets/", "/jobs/")
 _TOO_MANY = "We had to rate limit you. Please slow down."
 
 
@@ -38,6 +40,19 @@ class Routes:
 
     handlers: list[tuple[str, str, Handler]]
     public: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Routes that are not loaded before the first request for one of them.
+
+    Attributes:
+        wanted: says whether a path may be one of theirs.
+        load: returns them; asked once.
+    """
+
+    wanted: Callable[[str], bool]
+    load: Callable[[], Routes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +86,7 @@ class _Endpoint:
         entrance = self.entrance
         scope["template"] = f"{self.method} {self.template}"
         entrance.requests[scope["template"]] += 1
-        # The page is for people, who have it renewed every two seconds: it is no part of the API.
-        if self.template != "/" and not self.template.startswith(_KEYED):
+        if not is_page(self.template) and not self.template.startswith(_KEYED):
             given = Headers(scope=scope).get("authorization")
             entrance.identity.check_token(given, needed=not self.public)
             if not entrance.budget.spend():
@@ -84,20 +98,25 @@ class _Endpoint:
         await answer(scope, receive, send)
 
 
-def router(routes: Routes, entrance: Entrance, *, more: Callable[[], Routes]) -> Router:
+def router(routes: Routes, entrance: Entrance, *, more: Sequence[Later]) -> Router:
     """Return the ASGI application of all routes.
 
     Args:
         routes: those that are asked first.
         entrance: what they have in common.
-        more: returns further ones; not called before a request that none of the first matches.
+        more: further ones, for requests that none of the first matches.
     """
-    rest: list[Router] = []
+    loaded: dict[int, Router] = {}
 
     async def others(scope: Scope, receive: Receive, send: Send) -> None:
-        if not rest:
-            rest.append(_router(more(), entrance, _nowhere))
-        await rest[0](scope, receive, send)
+        app: ASGIApp = _nowhere
+        for place, later in enumerate(more):
+            if later.wanted(scope["path"]):
+                if place not in loaded:
+                    loaded[place] = _router(later.load(), entrance, _nowhere)
+                app = loaded[place]
+                break
+        await app(scope, receive, send)
 
     return _router(routes, entrance, others)
 

@@ -19,9 +19,8 @@ from .doors import Doors
 from .injection.injector import Injector
 from .injection.routes import RouteFaults
 from .listening import cut, listen, reset, stop_listening
-from .middleware import Budget, Envelope, OnlyFromHere
-from .page import Page
-from .router import Entrance, Routes, router
+from .middleware import Budget, Envelope, OnlyFromHere, is_page
+from .router import Entrance, Later, Routes, router
 from .storage import Storage
 from .store import Store
 
@@ -164,13 +163,13 @@ class Core:
             folder=self._folder,
         )
         api = Api(self.store, me, settings, self._cut)
-        page = Page(self.store, me, settings.page_key)
-        routes = Routes([*api.routes(), *page.routes()], public=PUBLIC)
+        routes = Routes(api.routes(), public=PUBLIC)
+        more = [Later(is_page, self._pages), Later(lambda _path: True, storage.routes)]
         route_faults = RouteFaults(self.injector, self.store, self._reset, self._restart_by_fault)
         budget = Budget(settings.rate_limit)
         entrance = Entrance(me, budget, self.requests, route_faults)
         app = Envelope(
-            OnlyFromHere(router(routes, entrance, more=storage.routes)),
+            OnlyFromHere(router(routes, entrance, more=more)),
             settings.timings,
             budget,
         )
@@ -188,6 +187,12 @@ class Core:
         )
         self._config.load()
         await self._listen()
+
+    def _pages(self) -> Routes:
+        from .pages.site import Site  # noqa: PLC0415 - most hubs are never looked at
+
+        site = Site(self.store, self._identity, self._settings, self._cut)
+        return Routes(site.routes(), public=())
 
     async def _listen(self) -> None:
         self._server = await self._loop.create_server(

@@ -53,7 +53,7 @@ def test_a_hub_in_the_foreground(number, alive, until):
                 next(lines)
                 pid = int(next(lines).split('"')[3])
             assert alive(pid)
-            assert job in client.get(page).text
+            assert job in client.get(page, follow_redirects=True).text
         os.kill(process.pid, number)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""

@@ -211,8 +211,6 @@ def test_a_body_that_is_too_large_is_refused(raw):
         ("DELETE", "/api/jobs/local-user", 405),
         ("PATCH", "/api/whoami-v2", 405),
         ("GET", "/api/models", 404),
-        ("GET", "/", 401),
-        ("GET", "/jobs/local-user/x", 401),
         ("GET", "/api/scheduled-jobs/local-user", 501),
         ("POST", "/api/jobs/local-user/auth-check/own", 400),
         ("GET", "/api/jobs/local-user?stage=DONE", 400),
@@ -336,10 +334,10 @@ def test_a_refusal_tells_of_one_budget(make):
     assert len(headers.get_list("ratelimit-policy")) == 1
 
 
-def test_the_page_is_not_charged(make):
+def test_pages_are_not_charged(make):
     hub, raw = make(rate_limit=1)
     for _ in range(3):
-        assert raw.http.get(hub.page).status_code == 200
+        assert raw.http.get(hub.page, follow_redirects=True).status_code == 200
     assert raw("GET", "/api/whoami-v2").status_code == 200
     assert raw("GET", "/api/whoami-v2").status_code == 429
 
@@ -403,23 +401,3 @@ def test_a_job_that_is_over_cannot_be_cancelled(raw):
     assert raw.cancel(job).status_code == 409
     assert raw("PUT", f"{raw.jobs}/{job}/expose", json={"ports": [1]}).status_code == 409
     assert raw("GET", f"{raw.jobs}/{job}/metrics").status_code == 406
-
-
-def test_the_page(make):
-    hub, raw = make()
-    job = raw.run("sh", "-c", "echo '<b>printed</b>'", secrets={"S": "hunter2"})
-    raw.wait(job)
-    page = raw.http.get(hub.page)
-    assert page.status_code == 200
-    assert job in page.text
-    assert "<b>" not in page.text
-    assert "&lt;b&gt;" in page.text
-    address = f"/jobs/{hub.namespace}/{job}"
-    log = raw.http.get(address)
-    assert "<b>printed</b>" in log.text
-    assert log.headers["content-type"].startswith("text/plain")
-    for secret in (hub.token, "hunter2"):
-        assert secret not in page.text + log.text + repr(hub)
-    raw.http.cookies.clear()
-    assert raw.http.get(address).status_code == 401
-    assert raw.http.get(f"{hub.page}x").status_code == 401
