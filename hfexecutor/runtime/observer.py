@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor import events as public
@@ -36,17 +37,15 @@ class Observer:
 
     Args:
         machine: The core, to be read only.
-        flavor: Of its jobs.
         name: Of the run.
         way_back: The command that gets back to it; empty where there is none.
         events: Where what is told goes.
     """
 
     def __init__(
-        self, machine: Machine, flavor: str, events: public.Events, *, name: str, way_back: str
+        self, machine: Machine, events: public.Events, *, name: str, way_back: str
     ) -> None:
         self._machine = machine
-        self._flavor = flavor
         self._name = name
         self._way_back = way_back
         self._events = events
@@ -58,7 +57,7 @@ class Observer:
         self._up: set[str] = set()  # those of them that run
         self._was_up = False
         self._needed: set[str] = set()
-        self._launching = 0  # launches that were not told yet
+        self._launching: Counter[str] = Counter()  # launches that were not told yet, by flavor
         self._launching_at = (0.0, 0.0)  # since when: as `now`, and since 1970
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Submitted: self._submitted,
@@ -95,8 +94,9 @@ class Observer:
 
     def _tell_launches(self) -> None:
         if self._launching:
-            launched, self._launching = self._launching, 0
-            self._tell(public.JobsLaunched(self._launching_at[1], launched, self._flavor))
+            launched, self._launching = self._launching, Counter()
+            for flavor, jobs in launched.items():
+                self._tell(public.JobsLaunched(self._launching_at[1], jobs, flavor))
 
     def _tell(self, event: public.Event, level: int = logging.INFO) -> None:
         self._tell_launches()  # they came before it
@@ -109,7 +109,7 @@ class Observer:
         self._posted.setdefault(command.worker, now)
         if not self._launching:
             self._launching_at = (now, time.time())
-        self._launching += 1
+        self._launching[command.kind] += 1
 
     def _launched(self, event: ev.Launched, _: float) -> None:
         self._jobs[event.worker] = event.job

@@ -33,13 +33,11 @@ def observer(heard):
     )
     events = Events()
     events.listen(heard.append)
-    return Observer(
-        machine, "cpu-basic", events, name="nightly", way_back="hfexecutor attach nightly"
-    )
+    return Observer(machine, events, name="nightly", way_back="hfexecutor attach nightly")
 
 
 def post(worker):
-    return do.Post(worker, 1, (), 1, False, None)
+    return do.Post(worker, "cpu-basic", 1, (), 1, False, None)
 
 
 def hello(worker):
