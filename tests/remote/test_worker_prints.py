@@ -131,6 +131,12 @@ def test_of_a_flood_the_beginning_and_the_end_are_shown(printed):
     assert len(lines) - first > 100
 
 
+def cpu_seconds(pid):
+    """Return what a process has used: unlike a clock, it says little of who else is busy."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_flood_is_as_fast_as_it_can_be_and_takes_no_memory(worker, printed):
     def speak(megabytes):
         import os
@@ -138,9 +144,9 @@ def test_a_flood_is_as_fast_as_it_can_be_and_takes_no_memory(worker, printed):
         for _ in range(megabytes):
             os.write(1, b"x" * 99 + b"\n" * 1 + b"y" * ((1 << 20) - 100))
 
-    start = time.monotonic()
+    before = cpu_seconds(worker.process.pid)
     lines = printed(speak, 200)
-    assert time.monotonic() - start < 5
+    assert cpu_seconds(worker.process.pid) - before < 5
     assert sum(map(len, lines)) < 2 * CAP
     assert "199 lines (209.7 MB)" in "".join(lines)
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
