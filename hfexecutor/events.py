@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    _Listener = tuple[Callable[["Event"], object], frozenset[type["Event"]] | None]
 
 __all__ = [
     "CallCancelled",
     "CallEnded",
     "CallPrinted",
     "CallRetried",
+    "CallsSent",
     "CallsSubmitted",
     "Event",
     "Events",
+    "Installing",
+    "JobCreated",
     "JobEnded",
     "JobStarted",
     "JobsLaunched",
@@ -29,10 +34,14 @@ __all__ = [
     "RunEnded",
     "RunInterrupted",
     "RunStarted",
+    "Transferred",
     "Trouble",
 ]
 
 logger = logging.getLogger("hfexecutor")
+
+SLOW_TRANSFER = 0.05  # seconds from which on a transfer is told
+LARGE_TRANSFER = 1 << 20  # bytes from which on it is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ class RunInterrupted(RunStarted):
 
 @dataclass(frozen=True, slots=True)
 class JobsLaunched(Event):
-    """Requests for so many jobs were sent."""
+    """Requests for so many jobs were sent, within the last moment."""
 
     jobs: int
     flavor: str
@@ -91,13 +100,32 @@ class JobsLaunched(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JobCreated(Event):
+    """There is a job, so many seconds after its request; it is meant for `slots` calls at once."""
+
+    job_id: str
+    job_url: str
+    flavor: str
+    seconds: float
+    slots: int
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} was created after {self.seconds:.1f} s: {self.job_url}"
+
+
+@dataclass(frozen=True, slots=True)
 class JobStarted(Event):
-    """A job takes calls, so many seconds after its request; `slots` of them at once."""
+    """A job takes calls, so many seconds after its request; `slots` of them at once.
+
+    `began` is when it had hardware and began to run, as the Hub says, or its first line shows; what
+    is between that and `at` is its cold start. None where nobody says.
+    """
 
     job_id: str
     job_url: str
     seconds: float
     slots: int | None
+    began: float | None = None
 
     def __str__(self) -> str:
         return f"job {self.job_id} is up after {self.seconds:.1f} s: {self.job_url}"
@@ -105,11 +133,17 @@ class JobStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobEnded(Event):
-    """A job is over, so many seconds after its request."""
+    """A job is over, so many seconds after its request.
+
+    `began` is as for :class:`JobStarted`. `dollars` are the most that can be billed for it; None
+    where the Hub lists no price.
+    """
 
     job_id: str
     job_url: str
     seconds: float
+    began: float | None = None
+    dollars: float | None = None
 
     def __str__(self) -> str:
         return f"job {self.job_id} is over after {self.seconds:.1f} s"
@@ -126,13 +160,65 @@ class PackagesNeeded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Installing(Event):
+    """A job installs packages; told when it begins, and when it ends after so many `seconds`.
+
+    `began` is when, in seconds since 1970 by the job's clock; `failed`: it was in vain.
+    """
+
+    job_id: str
+    began: float
+    seconds: float | None
+    failed: bool
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return f"job {self.job_id} installs packages"
+        how = "could not install packages, in" if self.failed else "has installed packages in"
+        return f"job {self.job_id} {how} {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(Event):
+    """Bytes have gone through a job's port, in so many seconds: calls, or large results.
+
+    Only what took a while, or is large, is told: see `SLOW_TRANSFER` and `LARGE_TRANSFER`.
+    """
+
+    job_id: str
+    seconds: float
+    size: int
+    fetched: bool
+
+    def __str__(self) -> str:
+        what = "fetched from" if self.fetched else "sent to"
+        return f"{self.size:,} bytes {what} job {self.job_id} in {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class CallsSubmitted(Event):
-    """These calls were submitted, by their numbers."""
+    """These calls were submitted, by their numbers; `names` has what their functions are called."""
 
     calls: tuple[int, ...]
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{_many(len(self.calls), 'call')} submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class CallsSent(Event):
+    """These calls are on their way to a job, or in it, and wait or run there.
+
+    A call that is told of again was given back, if the job of before is there still, or else lost
+    with it.
+    """
+
+    calls: tuple[int, ...]
+    job_id: str
+
+    def __str__(self) -> str:
+        return f"{_many(len(self.calls), 'call')} sent to job {self.job_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +256,17 @@ class CallEnded(Event):
         job_id: The job that ran it; None if it ended without one.
         seconds: How long it ran.
         error: The name of its exception's type, None if it returned a value.
+        began: When it began to run, in seconds since 1970 by the job's clock; None if it did not,
+            or nobody knows.
+        slot: Which of the job's slots it ran in, from 0; None as for `began`.
     """
 
     call: int
     job_id: str | None
     seconds: float
     error: str | None
+    began: float | None = None
+    slot: int | None = None
 
     def __str__(self) -> str:
         how = "is done" if self.error is None else f"raised {self.error}"
@@ -191,12 +282,17 @@ class CallRetried(Event):
         job_id: The job that it has raised in.
         error: Which of its attempts has raised what, and where.
         seconds: The pause before the next one begins, at the earliest.
+        began, slot: Of the attempt that has raised, as for :class:`CallEnded`.
+        ran: How long that ran, in seconds.
     """
 
     call: int
     job_id: str | None
     error: str
     seconds: float
+    began: float | None = None
+    slot: int | None = None
+    ran: float = 0.0
 
     def __str__(self) -> str:
         return f"call {self.call} runs again in {self.seconds:.1f} s: {self.error}"
@@ -241,22 +337,29 @@ class Events:
     """What happens in a run, for whoever listens; see ``HubExecutor.events``."""
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[Event], object]] = []
+        self._listeners: list[_Listener] = []
         self._over: Event | None = None
 
-    @property
-    def are_heard(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
+    def are_heard(self, kind: type[Event]) -> bool:
+        """Say whether anybody wants to hear of events of a kind."""
+        return any(kinds is None or kind in kinds for _, kinds in self._listeners)
 
-    def listen(self, callback: Callable[[Event], object]) -> Callable[[], None]:
+    def listen(
+        self, callback: Callable[[Event], object], *, kinds: Iterable[type[Event]] | None = None
+    ) -> Callable[[], None]:
         """Have a function called with each event from now on; return what ends that.
 
         It is called in the executor's own thread, which does nothing else meanwhile: so it should
         be quick. What it raises is logged, and goes no further.
+
+        Args:
+            callback: The function.
+            kinds: Only events of exactly these classes; None, the default, for all. Of what nobody
+                wants to hear no event is made.
         """
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+        listener = (callback, None if kinds is None else frozenset(kinds))
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def __iter__(self) -> Iterator[Event]:
         """Yield the events from now on, up to the :class:`RunEnded`; waits for each."""
@@ -281,7 +384,9 @@ class Events:
         """Give an event to who listens."""
         if isinstance(event, RunEnded):
             self._over = event
-        for listener in list(self._listeners):
+        for listener, kinds in list(self._listeners):
+            if kinds is not None and type(event) not in kinds:
+                continue
             try:
                 listener(event)
             except Exception:  # a user's code

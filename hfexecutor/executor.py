@@ -22,6 +22,7 @@ from hfexecutor.events import Events, RunEnded
 from hfexecutor.futures import PoolFuture
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import LOCAL, check_user, resolve_endpoint, resolve_token
+from hfexecutor.names import name_of
 from hfexecutor.options import Options
 from hfexecutor.payload.async_functions import refuse_async
 from hfexecutor.payload.explanation import explain
@@ -36,9 +37,11 @@ from hfexecutor.runtime.results_store import ResultsStore
 from hfexecutor.runtime.runner import Runner
 from hfexecutor.stats import describe, describe_html, jobs_of, stats_of
 from hfexecutor.submitting import SubmittingExecutor
+from hfexecutor.timeline.recorded import timeline_of
+from hfexecutor.timeline.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from huggingface_hub import Volume
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from hfexecutor.retrying import RetryOn, Wait
     from hfexecutor.stats import Stats
     from hfexecutor.submitting import Keep
+    from hfexecutor.timeline import Timeline
 
 __all__ = ["HubExecutor"]
 
@@ -72,14 +76,7 @@ class HubExecutor(SubmittingExecutor):
             default, is 8.
         flavor: Hardware of each job. None, the default, is what the script's header says, else
             ``"cpu-basic"``, the cheapest. The Hub's list is at ``hf jobs hardware``; a name that is
-            not on it fails before anything is started. A list like ``["a100-large", "l40sx1"]`` is
-            in the order of preference: where the Hub has none of the first, or refuses it, the next
-            one is tried.
-        scheduling_timeout: Seconds (or "10m") that a job of one flavor of a list may wait for its
-            hardware. Then it is cancelled, and what it had aboard goes to one of the next flavor;
-            the one that did not come is not asked for again for half an hour. A job of the last one
-            waits as long as it takes. None, the default, is 5 minutes. Of no use, and refused,
-            where there is but one flavor.
+            not on it fails before anything is started.
         endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
             ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
             processes of this machine, without account, network or cost. That one has a user of
@@ -197,8 +194,7 @@ class HubExecutor(SubmittingExecutor):
         self,
         max_workers: int | None = None,
         *,
-        flavor: str | Sequence[str] | None = None,
-        scheduling_timeout: float | str | None = None,
+        flavor: str | None = None,
         endpoint: str | None = None,
         namespace: str | None = None,
         token: str | None = None,
@@ -244,6 +240,8 @@ class HubExecutor(SubmittingExecutor):
         self._results = ResultsStore(connect)
         farewell = functools.partial(_take_leave, self._results, farewell)
         self._events = Events()
+        self._recorder = Recorder()
+        self._events.listen(self._recorder, kinds=Recorder.KINDS)
         self._pool = Runner(
             self._options,
             limits,
@@ -341,7 +339,7 @@ class HubExecutor(SubmittingExecutor):
             return _completed(future, data, keep[0])
         future.bind(call_id, self._pool)
         call = calls.make(call_id, future, frozen)
-        call.kept_as = keep
+        call.kept_as, call.name = keep, name_of(fn)
         with self._lock:
             self._check_open()
             if not self._started:
@@ -376,6 +374,7 @@ class HubExecutor(SubmittingExecutor):
             sizes.append(("the initializer, with each job", len(options.initializer)))
         findings = self._calls.needs.explain(number, function_data, data)
         job = [
+            ("flavor", options.flavor),
             *offer(options, self._connect),
             ("image", options.image),
             ("timeout", f"{options.timeout:g} s"),
@@ -502,6 +501,31 @@ class HubExecutor(SubmittingExecutor):
         cost = cost_of(self._pool)
         return with_bills(cost, bills_of(self._connect)) if billed else cost
 
+    def timeline(self, path: str | os.PathLike[str] | None = None) -> Timeline:
+        """Return what each slot of each job has done so far, and when: why a run was slow.
+
+        It can be asked for while the run goes on, and after it. The first 100,000 calls are in it;
+        later ones it only counts. It is made of what this process has heard, and asks nobody.
+
+        Args:
+            path: A file that its picture is written into, one HTML page that needs nothing else;
+                None, the default, writes none.
+
+        Raises:
+            OSError: The file cannot be written.
+
+        Example:
+            >>> with HubExecutor(2, endpoint="local") as executor:
+            ...     _ = list(executor.map(abs, [-1, -2]))
+            >>> timeline = executor.timeline()
+            >>> [(call.call, call.name, call.state) for call in timeline.calls]
+            [(1, 'abs', 'done'), (2, 'abs', 'done')]
+        """
+        timeline = timeline_of(self.name, self._recorder.recording(), self.cost(), time.time())
+        if path is not None:
+            timeline.save(path)
+        return timeline
+
     def __enter__(self) -> Self:
         lifecycle.hook_sigterm()
         return self
@@ -565,18 +589,14 @@ class HubExecutor(SubmittingExecutor):
     def __repr__(self) -> str:
         state = describe(self._pool, reuse_workers=self._options.reuse_workers)
         over = "shut down, " if self._shutdown else ""
-        return f"<HubExecutor {self._where}/{self._flavors} [{over}{state}]>"
-
-    @property
-    def _flavors(self) -> str:
-        return " or ".join(self._options.flavor)
+        return f"<HubExecutor {self._where}/{self._options.flavor} [{over}{state}]>"
 
     def _repr_html_(self) -> str:
         over = ", shut down" if self._shutdown else ""
         return describe_html(
             self._pool,
             title=HubExecutor.__name__,
-            detail=f"{self._where}/{self._flavors}{over}",
+            detail=f"{self._where}/{self._options.flavor}{over}",
             name=self._options.name,
             reuse_workers=self._options.reuse_workers,
         )
@@ -673,7 +693,6 @@ def _limits(options: Options) -> Limits:
         give_up_after=options.give_up_after,
         max_cost=options.max_cost,
         timeout=options.timeout,
-        scheduling_timeout=options.scheduling_timeout,
         room=room(options),
     )
 

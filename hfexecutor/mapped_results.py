@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from hfexecutor.errors import DetachedError
 from hfexecutor.failures import Failures
 from hfexecutor.futures import PoolFuture
+from hfexecutor.names import name_of
 from hfexecutor.remote.exceptions import Raised
 from hfexecutor.remote.loading import PACKAGE
 from hfexecutor.results import rebuilt
@@ -141,6 +142,7 @@ def run_rows(fn: Callable[..., T]) -> Callable[[list[tuple[Any, ...]]], list[T]]
     def run_chunk(chunk: list[tuple[Any, ...]]) -> list[T]:
         return [fn(*row) for row in chunk]
 
+    run_chunk.__qualname__ = name_of(fn)  # what it is called where calls are shown
     return run_chunk
 
 
@@ -163,6 +165,7 @@ def run_keeping(fn: Callable[..., T]) -> Callable[[list[tuple[Any, ...]]], list[
                 done.append((False, report.raised(error).encode()))
         return done
 
+    run_chunk.__qualname__ = name_of(fn)  # what it is called where calls are shown
     return run_chunk
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
+from hfexecutor.core.call import number_of
+from hfexecutor.core.events import Hello, Installing
 from hfexecutor.errors import HubError, HubUnavailableError, RateLimitedError
 from hfexecutor.futures import Printed
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
 from hfexecutor.runtime.keys import RunKeys
 from hfexecutor.runtime.log_parser import LogParser
+from hfexecutor.runtime.news import news_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from hfexecutor.hub.client import HubClient
     from hfexecutor.runs import Run, RunJob
 
-__all__ = ["CallSeen", "RunCalls", "follow_calls", "read_calls"]
+__all__ = ["CallSeen", "JobSeen", "RunCalls", "follow_calls", "read_calls"]
 
 State = Literal["done", "failed", "open", "lost"]
 
@@ -46,6 +49,8 @@ class CallSeen:
         error: What it failed with, in words.
         traceback: Where in the job that was, as text; empty where nothing was raised.
         printed: What it has printed.
+        began: Seconds from the start of its job's worker to its own, once it is over.
+        slot: In which of the job's slots it ran.
     """
 
     number: int
@@ -55,6 +60,23 @@ class CallSeen:
     seconds: float | None = None
     error: str = ""
     traceback: str = ""
+    began: float | None = None
+    slot: int | None = None
+
+
+@dataclass(slots=True)
+class JobSeen:
+    """One job, as far as its log tells of it.
+
+    Attributes:
+        clock: When its worker began, in seconds since 1970 by its own clock.
+        slots: Calls that it runs at once.
+        installs: Its installations: when they began, as for calls, and how long they took.
+    """
+
+    clock: float | None = None
+    slots: int | None = None
+    installs: dict[float, float | None] = field(default_factory=dict)
 
 
 class RunCalls:
@@ -67,6 +89,7 @@ class RunCalls:
 
     Attributes:
         calls: By number.
+        jobs: By their ids.
         unread: Why the logs of jobs could not be read, by their ids.
     """
 
@@ -75,7 +98,9 @@ class RunCalls:
     ) -> None:
         self.run = run
         self.calls: dict[int, CallSeen] = {}
+        self.jobs: dict[str, JobSeen] = {job.id: JobSeen() for job in run.jobs}
         self._printed = printed
+        self._latest: dict[int, int] = {}  # ids of calls' latest attempts that ended, by number
         self.unread: dict[str, str] = {}
         self._keys = RunKeys(token, run.nonce)
         self._readers: dict[str, LogParser] = {}
@@ -114,7 +139,8 @@ class RunCalls:
         for job, why in self.unread.items():
             click.echo(f"the log of job {job} cannot be read: {why}", err=True)
 
-    def _call(self, number: int, job: str) -> CallSeen:
+    def _call(self, call_id: int, job: str) -> CallSeen:
+        number = number_of(call_id)
         call = self.calls.get(number)
         if call is None:
             call = self.calls[number] = CallSeen(number, job, self._printed(number))
@@ -125,16 +151,31 @@ class RunCalls:
             if entry.kind == wire.HELD:
                 for number in wire.unpack_ids(entry.data):
                     self._call(number, job.id)
+            elif entry.kind in (wire.HELLO, wire.INSTALL):
+                self._note_job(job.id, entry)
             elif entry.kind == wire.LARGE:
                 self._end(entry.call, job.id, "done")
-            elif entry.kind == wire.OUTCOME and entry.call:
+            elif entry.kind == wire.OUTCOME and entry.call >= self._latest.get(
+                number_of(entry.call), 1
+            ):
+                self._latest[number_of(entry.call)] = entry.call
                 outcome = outcomes.decode(entry.data)
                 call = self._end(entry.call, job.id, "done")
+                call.error = call.traceback = ""
                 call.seconds = outcome.duration
+                call.began, call.slot = outcome.began, outcome.slot
                 call.printed.end(outcome.printed, unterminated=outcome.unterminated)
                 if outcome.status != outcomes.VALUE:
                     call.state = "failed"
                     call.error, call.traceback = _words(outcome)
+
+    def _note_job(self, job_id: str, entry: wire.Entry) -> None:
+        job = self.jobs.setdefault(job_id, JobSeen())
+        for news in news_of((entry,)):
+            if isinstance(news, Hello):
+                job.clock, job.slots = news.clock, news.slots
+            elif isinstance(news, Installing):
+                job.installs[news.began] = news.seconds
 
     def _end(self, number: int, job: str, state: State) -> CallSeen:
         call = self._call(number, job)

@@ -22,6 +22,7 @@ _VERBS: Final = {
     "attach": "Go back to a run: wait for its calls, then show their results.",
     "results": "Write the results of a run into a file.",
     "logs": "Show what the calls of a run have printed.",
+    "timeline": "Draw a run: what its jobs did, and when; why it was slow.",
     "cancel": "Stop the jobs of a run.",
     "sweep": "Find jobs that cost money and that no client is in touch with; cancel them.",
     "doctor": "Check token, rights, credits, clock, prices and the way to the Hub.",

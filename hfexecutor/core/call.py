@@ -40,13 +40,11 @@ class CallOptions:
             never begins twice.
         retry: Says whether, and when, it runs again after it has raised; opaque to the core, None
             for never.
-        kinds: The kinds of workers that it may run on, the preferred one first.
     """
 
     call_timeout: float | None = None
     max_retries: int = 2
     retry: Any = None
-    kinds: tuple[str, ...] = ("",)
 
 
 _DEFAULT: Final = CallOptions()
@@ -84,6 +82,7 @@ class Call:
         delayed: It is neither queued nor held: it waits for its time.
         bounced: How many workers left without having had it.
         killed: Somebody asked for it to be stopped.
+        name: What its submitter calls the function; for people alone.
         kept_as: Under what its result is kept for later runs; opaque to the core, None for no use.
     """
 
@@ -100,6 +99,7 @@ class Call:
         "kept_as",
         "killed",
         "lost",
+        "name",
         "options",
         "raised",
         "worker",
@@ -122,6 +122,7 @@ class Call:
         self.attachments = attachments
         self.options = options
         self.kept_as: Any = None
+        self.name = ""
         self.worker = ""
         self.claimed = False
         self.lost = 0
@@ -135,11 +136,6 @@ class Call:
     def number(self) -> int:
         """What it was submitted as, whichever attempt this is."""
         return number_of(self.id)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What it asks for."""
-        return self.options.kinds
 
     @property
     def retries_left(self) -> int:
@@ -157,6 +153,7 @@ class Call:
             options=self.options,
         )
         again.kept_as, again.claimed, again.lost = self.kept_as, True, self.lost
+        again.name = self.name
         again.raised, again.avoid = self.raised + 1, self.worker
         return again
 

@@ -42,9 +42,7 @@ __all__ = [
 
 
 class Connect(NamedTuple):
-    """Check token, namespace and these kinds. Answered by Connected or ConnectFailed."""
-
-    kinds: tuple[str, ...]
+    """Check token, namespace and flavor. Answered by Connected or ConnectFailed."""
 
 
 class Launch(NamedTuple):
@@ -61,7 +59,6 @@ class Post(NamedTuple):
     """
 
     worker: str
-    kind: str
     attempt: int
     calls: tuple[Call, ...]
     slots: int
@@ -93,13 +90,9 @@ class Inspect(NamedTuple):
 
 
 class CancelJob(NamedTuple):
-    """Make sure that a job runs no longer. Answered by CancelEnded.
-
-    With `look`, find out whether it ever began.
-    """
+    """Make sure that a job runs no longer. Answered by CancelEnded."""
 
     job: str
-    look: bool = False
 
 
 # --- of a job --------------------------------------------------------------------------------
@@ -194,11 +187,12 @@ class Started(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """A call, how it ended, and where, in words."""
+    """A call, how it ended, and where: in words, and the worker's id."""
 
     call: Call
     outcome: Outcome
     where: str
+    worker: str
 
 
 class Complete(NamedTuple):
@@ -216,6 +210,7 @@ class WeighRetry(NamedTuple):
     call: Call
     outcome: Outcome
     where: str
+    worker: str
 
 
 class Fail(NamedTuple):

@@ -36,6 +36,7 @@ __all__ = [
     "Held",
     "Hello",
     "Inspected",
+    "Installing",
     "JobSeen",
     "KillAsked",
     "Large",
@@ -49,7 +50,6 @@ __all__ = [
     "LogEnded",
     "Looked",
     "News",
-    "Offer",
     "Outcome",
     "Refused",
     "RetryWeighed",
@@ -111,7 +111,8 @@ class JobSeen(NamedTuple):
 
     `launch` is the label that says which launch it answers, `door` the address of its port, empty
     while the Hub tells none, `foreign` why it is not ours in spite of its labels, empty if it is.
-    `aboard` are the calls that its labels name, as far as there was room.
+    `aboard` are the calls that its labels name, as far as there was room; `started` is when it
+    began to run, in seconds since 1970 by the Hub's clock, None while nobody says.
     """
 
     id: str
@@ -123,32 +124,25 @@ class JobSeen(NamedTuple):
     door: str = ""
     foreign: str = ""
     aboard: tuple[int, ...] = ()
+    started: float | None = None
 
 
-class Offer(NamedTuple):
-    """What the Hub offers as one kind of worker.
+class Connected(NamedTuple):
+    """Token, namespace and flavor are good.
 
-    A job of it is for so many calls at once as it has `slots`, if the user says nothing else.
-    `hourly` is its price in dollars an hour, None where the Hub lists none, and `door_hourly` that
-    of an exposed port.
+    A job of that flavor is for so many calls at once as it has `slots`, if the user says nothing
+    else. `hourly` is its price in dollars an hour, None where the Hub lists none, and `door_hourly`
+    that of an exposed port.
     """
 
-    kind: str
     slots: int
     hourly: float | None = None
     door_hourly: float = 0.0
 
 
-class Connected(NamedTuple):
-    """Token, namespace and these kinds are good: all that one Connect has named."""
-
-    offers: tuple[Offer, ...]
-
-
 class ConnectFailed(NamedTuple):
     """They are not, or nobody can be asked; `for_good` says that asking again is of no use."""
 
-    kinds: tuple[str, ...]
     error: HubExecutorError
     for_good: bool = False
 
@@ -215,14 +209,10 @@ class Inspected(NamedTuple):
 
 
 class CancelEnded(NamedTuple):
-    """A job was cancelled, or is over anyway; with `error` nobody knows.
-
-    `began` is False where the Hub says that it never did.
-    """
+    """A job was cancelled, or is over anyway; with `error` nobody knows."""
 
     job: str
     error: HubExecutorError | None = None
-    began: bool = True
 
 
 # --- a job says ------------------------------------------------------------------------------
@@ -233,14 +223,20 @@ class Outcome(Protocol):
 
     status: bytes
     duration: float
+    began: float
+    slot: int
 
 
 class Hello(NamedTuple):
-    """Its supervisor runs, with so many slots (None: it does not say) and a door or without."""
+    """Its supervisor runs, with so many slots (None: it does not say) and a door or without.
+
+    `clock` is when it began, in seconds since 1970 by its own clock; None where it does not say.
+    """
 
     slots: int | None
     door: bool
     why: str = ""
+    clock: float | None = None
 
 
 class Done(NamedTuple):
@@ -259,6 +255,17 @@ class Large(NamedTuple):
     call: int
     size: int
     layout: tuple[int, ...] = ()
+
+
+class Installing(NamedTuple):
+    """It installs packages, since so many seconds after its start.
+
+    It took `seconds`, None while it goes on; with `failed` in vain.
+    """
+
+    began: float
+    seconds: float | None
+    failed: bool = False
 
 
 class GivenBack(NamedTuple):
@@ -292,7 +299,9 @@ class Bye(NamedTuple):
     returned: bool
 
 
-News: TypeAlias = Hello | Done | Large | GivenBack | Held | Unacknowledged | Refused | Bye
+News: TypeAlias = (
+    Hello | Done | Large | Installing | GivenBack | Held | Unacknowledged | Refused | Bye
+)
 
 
 class Heard(NamedTuple):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
+    from hfexecutor.core.placement import Placement
     from hfexecutor.core.retries import Retries
     from hfexecutor.core.state import State
     from hfexecutor.core.tracking import Tracking
@@ -37,13 +38,21 @@ class Incoming:
     """
 
     def __init__(
-        self, state: State, ends: Ends, doors: Doors, tracking: Tracking, *, retries: Retries
+        self,
+        state: State,
+        ends: Ends,
+        doors: Doors,
+        tracking: Tracking,
+        placement: Placement,
+        *,
+        retries: Retries,
     ) -> None:
         self._state = state
         self._ends = ends
         self._retries = retries
         self._doors = doors
         self._tracking = tracking
+        self._placement = placement
         self.broken: BrokenHubExecutor | None = None
 
     # --- the ways ----------------------------------------------------------------------------
@@ -169,7 +178,7 @@ class Incoming:
             if call.worker != worker.id:
                 self._ends.release(call)
             worker.answered(call, outcome.duration, state.now)
-            state.pending.queue(call.kinds).duration = worker.duration
+            self._placement.duration = worker.duration
             self._note_end(worker, call, outcome)
 
     def _note_end(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
@@ -177,9 +186,9 @@ class Incoming:
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
         if wanted and self._retries.may_follow(call, outcome):
-            self._retries.ask(call, outcome, where)
+            self._retries.ask(call, outcome, where, worker.id)
             return
-        completion = do.Completion(call, outcome, where)
+        completion = do.Completion(call, outcome, where, worker.id)
         adopting = self._tracking.adopting
         if wanted and adopting is not None and adopting.doubts(completion):
             return

@@ -42,14 +42,14 @@ class Retries:
             and not call.killed
         )
 
-    def ask(self, call: Call, outcome: ev.Outcome, where: str) -> None:
+    def ask(self, call: Call, outcome: ev.Outcome, where: str, worker: str) -> None:
         """Ask whether a call is to run again, of which this is the outcome."""
         state = self._state
         again = call.next_attempt()
         state.pending.close(call.id)
         state.pending.delay(again)
-        self._asked[again.id] = do.Completion(again, outcome, where)
-        state.do(do.WeighRetry(again, outcome, where))
+        self._asked[again.id] = do.Completion(again, outcome, where, worker)
+        state.do(do.WeighRetry(again, outcome, where, worker))
 
     def weighed(self, event: ev.RetryWeighed) -> None:
         """Have a call wait for its next attempt, or end with the outcome that it has."""

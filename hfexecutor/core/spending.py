@@ -58,13 +58,12 @@ class Spending:
         self._ends.stop(worker)
 
     def give_up(self) -> None:
-        """End what waits if no job is left, and none can be launched for it."""
+        """End what waits if no job is left, and none can be launched."""
         state = self._state
-        if state.workers:
+        if state.workers or state.budget.affords(door=not state.ports.given_up):
             return
         for call in list(state.pending.open.values()):
-            if not any(state.kinds[name].affordable for name in call.kinds):
-                self._ends.fail(call, self._error("The call did not run."))
+            self._ends.fail(call, self._error("The call did not run."))
 
     def _error(self, where: str) -> CostLimitError:
         budget = self._state.budget

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.launches import Launches
+    from hfexecutor.core.placement import Placement
     from hfexecutor.core.state import State
     from hfexecutor.core.worker import Worker
 
@@ -34,11 +35,14 @@ POLL = ("poll",)  # on the agenda: time for a list
 class Tracking:
     """Follow the jobs of all workers from their launch to their end."""
 
-    def __init__(self, state: State, ends: Ends, launches: Launches, doors: Doors) -> None:
+    def __init__(
+        self, state: State, ends: Ends, launches: Launches, doors: Doors, placement: Placement
+    ) -> None:
         self._state = state
         self._ends = ends
         self._launches = launches
         self._doors = doors
+        self._placement = placement
         self._stillborn = 0  # jobs in a row that were over before a word of ours
         self.adopting: Adopting | None = None  # it is the run of another process
 
@@ -151,8 +155,7 @@ class Tracking:
         if worker.bye is not None or worker.is_leaving or worker.log.silent:
             return rules.ending
         if worker.hello is None:
-            left = worker.launched_at + self._state.limits.scheduling_timeout - self._state.now
-            return min(rules.coming, left) if left > rules.quick else rules.coming
+            return rules.coming
         if worker.channel.door is Door.AWAITED:
             return rules.ending
         return rules.calm
@@ -211,13 +214,10 @@ class Tracking:
         self._stillborn += 1
         assert worker.job is not None
         # Once one has come up, image and account are good: this is about the one job.
-        hopeless = not self._state.kinds.has_come_up and not worker.was_ended_from_outside
+        hopeless = self._placement.cold_start is None and not worker.was_ended_from_outside
         enough = self._stillborn >= self._state.rules.stillborn
-        if self.adopting is None and (hopeless or worker.job.cancel_reason):
+        if self.adopting is None and (hopeless or worker.job.cancel_reason or enough):
             self._ends.fail_all(error)
-            self._ends.remove(worker)
-        elif self.adopting is None and enough:
-            self._ends.fail_queue(worker.asked_by, error)
             self._ends.remove(worker)
         else:
             self._ends.pass_on(worker, error, attempted=True)
@@ -230,6 +230,4 @@ class Tracking:
     def has_come_up(self, worker: Worker) -> None:
         """Note that a worker's HELLO was heard."""
         self._stillborn = 0
-        kind = self._state.kinds[worker.kind]
-        kind.cold_start = self._state.now - worker.launched_at
-        kind.passed_over_until = -math.inf
+        self._placement.cold_start = self._state.now - worker.launched_at

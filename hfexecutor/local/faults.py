@@ -289,16 +289,9 @@ class RawLineEnds(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Stuck(Fault):
-    """Leave a job in SCHEDULING; `seconds` None: for good.
-
-    Attributes:
-        flavor: only on this hardware; "*" is any.
-        message: the Hub's words meanwhile.
-    """
+    """Leave a job in SCHEDULING; `seconds` None: for good."""
 
     seconds: float | None = None
-    flavor: str = "*"
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,9 +83,9 @@ class Child:
         """
         failure = self._initialize()
         if failure:
-            self._send(outcomes.INITIALIZER, 0, 0.0, [failure])
+            self._send(outcomes.INITIALIZER, 0, 0.0, 0.0, [failure])
             return
-        self._send(pipes.READY, 0, 0.0, [b""])
+        self._send(pipes.READY, 0, 0.0, 0.0, [b""])
         while True:
             call = self._take()
             self._send(*self._perform(call))
@@ -148,26 +148,26 @@ class Child:
                 self._data = data
                 return number
 
-    def _perform(self, call: int) -> tuple[bytes, int, float, Sequence[Buffer]]:
+    def _perform(self, call: int) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
         try:
             self._add_needed()
             function, args, kwargs = self._load()
         except BaseException as error:
             details = _report().describe_bad_call(error)
-            return outcomes.BAD_CALL, call, 0.0, [outcomes.json_payload(details)]
-        start = time.perf_counter()
+            return outcomes.BAD_CALL, call, time.monotonic(), 0.0, [outcomes.json_payload(details)]
+        start = time.monotonic()  # on which the supervisor is as well
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
-            duration = time.perf_counter() - start
-            return outcomes.RAISED, call, duration, [_report().raised(error).encode()]
-        duration = time.perf_counter() - start
+            duration = time.monotonic() - start
+            return outcomes.RAISED, call, start, duration, [_report().raised(error).encode()]
+        duration = time.monotonic() - start
         try:
-            return outcomes.VALUE, call, duration, pickling.dump(value)
+            return outcomes.VALUE, call, start, duration, pickling.dump(value)
         except BaseException as error:
             details = _report().describe_unpicklable(value, error)
-            return outcomes.UNPICKLABLE, call, duration, [outcomes.json_payload(details)]
+            return outcomes.UNPICKLABLE, call, start, duration, [outcomes.json_payload(details)]
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
@@ -178,7 +178,9 @@ class Child:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)
 
-    def _send(self, status: bytes, call: int, duration: float, payload: Sequence[Buffer]) -> None:
+    def _send(
+        self, status: bytes, call: int, began: float, duration: float, payload: Sequence[Buffer]
+    ) -> None:
         if os.getpid() != self._pid:  # the call forked, and both have returned from it
             os._exit(0)
         size = sum(map(len, payload))
@@ -187,7 +189,7 @@ class Child:
             shared_memory.send(self._ends.handles, outcomes.HEAD_BYTES, payload)
             size = 0
         self._end_output()
-        head = pipes.pack_result_head(status, call, duration, size, shared=shared)
+        head = pipes.pack_result_head(status, call, began, duration, size, shared=shared)
         if shared or size <= _AT_ONCE:
             _write(self._ends.results, head if shared else b"".join((head, *payload)))
         else:

@@ -32,10 +32,10 @@ Example, with one slot and a call that returns at once::
     machine.step(0.0)                                     # [Fork(0, False)]
     machine.forked(0, b"marker")
     machine.output(0, b"marker", 0.1)
-    machine.result(0, (pipes.READY, 0, 0.0, b""), 0.1)
+    machine.result(0, (pipes.READY, 0, 0.0, 0.0, b""), 0.1)
     machine.step(0.1)                                     # [Give(0, [(b"C", 1, ...)], [1])]
     machine.output(0, b"marker", 0.2)
-    machine.result(0, (outcomes.VALUE, 1, 0.01, pickled), 0.2)
+    machine.result(0, (outcomes.VALUE, 1, 0.19, 0.01, pickled), 0.2)
     machine.step(0.2)                                     # []
     machine.log.chunk()                                   # the first frames
 """
@@ -128,12 +128,20 @@ class Machine:
     def start(self, now: float) -> None:
         """Begin with the calls of the launch message."""
         launch, self._launch = self._launch, []
+        self.pool.origin = now
         self._orders.receive(launch, now)
         self._had_calls = self.pool.busy
 
-    def greet(self, port: int | None, error: str | None, now: float) -> None:
-        """Say HELLO: where the door is, or why there is none."""
-        hello = _words(entries.HELLO, slots=self.config.slots, door=port, door_error=error)
+    def greet(
+        self, port: int | None, error: str | None, now: float, *, clock: float | None = None
+    ) -> None:
+        """Say HELLO: where the door is, or why there is none.
+
+        `clock` is when the machine was started, in seconds since 1970: outcomes reckon from there.
+        """
+        hello = _words(
+            entries.HELLO, slots=self.config.slots, door=port, door_error=error, clock=clock
+        )
         if port is None:  # nobody can come, so it need not be said until somebody does
             self.log.has_door = False
             self.log.add(hello)
@@ -163,13 +171,13 @@ class Machine:
             self.log.add(_words(entries.REFUSED, why=why))
         return status, reply
 
-    def installed(self) -> None:
+    def installed(self, now: float) -> None:
         """Note that an installation has succeeded."""
-        self.pool.installed()
+        self.pool.installed(now)
 
-    def install_failed(self, why: str) -> None:
+    def install_failed(self, why: str, now: float) -> None:
         """Note that an installation has failed; `why` is what uv has said last."""
-        self.pool.install_failed(why)
+        self.pool.install_failed(why, now)
 
     def forked(self, slot: int, marker: bytes) -> None:
         """Note that a slot has a process, which writes `marker` after each call's output."""

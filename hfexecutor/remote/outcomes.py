@@ -61,21 +61,33 @@ _STATUSES = (
     + INITIALIZER
     + NOT_INSTALLED
 )
-_HEAD = struct.Struct("<cdI")
+_HEAD = struct.Struct("<cfIIH")
 HEAD_BYTES = _HEAD.size  # that are free before a payload in shared memory
+_TICKS = 10_000  # a second: 32 bits of them are nearly five days
+_MOST_TICKS = (1 << 32) - 1
 UNTERMINATED = 1 << 31  # in the count of printed lines: the last one has no newline
 
 
-def encode(status: bytes, duration: float, printed: int, payload: Buffer = b"") -> Buffer:
-    """Return an outcome's bytes: the head, then the payload.
+def encode(
+    status: bytes,
+    duration: float,
+    printed: int,
+    payload: Buffer = b"",
+    *,
+    began: float = 0.0,
+    slot: int = 0,
+) -> Buffer:
+    """Return an outcome's bytes: the head, then the payload. See :class:`Outcome`.
 
     A payload in shared memory, a memoryview that can be written to, has room for the head before
     it, and is not copied.
     """
+    ticks = min(max(int(began * _TICKS), 0), _MOST_TICKS)
+    head = _HEAD.pack(status, duration, printed, ticks, slot & 0xFFFF)
     if isinstance(payload, memoryview) and not payload.readonly:
-        _HEAD.pack_into(payload, 0, status, duration, printed)
+        payload[:HEAD_BYTES] = head
         return payload
-    return _HEAD.pack(status, duration, printed) + payload
+    return head + payload
 
 
 def layout_of(data: Buffer) -> tuple[int, ...]:
@@ -85,9 +97,17 @@ def layout_of(data: Buffer) -> tuple[int, ...]:
     return buffers.layout_of(memoryview(data)[HEAD_BYTES:]) if data[:1] == VALUE else ()
 
 
-def encode_json(status: bytes, duration: float, printed: int, details: dict[str, Any]) -> Buffer:
+def encode_json(
+    status: bytes,
+    duration: float,
+    printed: int,
+    details: dict[str, Any],
+    *,
+    began: float = 0.0,
+    slot: int = 0,
+) -> Buffer:
     """Return the bytes of an outcome whose payload is JSON."""
-    return encode(status, duration, printed, json_payload(details))
+    return encode(status, duration, printed, json_payload(details), began=began, slot=slot)
 
 
 def json_payload(details: dict[str, Any]) -> bytes:
@@ -102,14 +122,19 @@ class Outcome:
 
     Attributes:
         status: one of the constants of this module.
-        duration: seconds that the call ran.
+        duration: seconds that the call ran, to seven digits.
+        began: seconds from the worker's start to the call's, in tenths of a millisecond; at most
+            what is nearly five days.
+        slot: the place in the worker where it ran.
         printed: how many plain lines of the log are its own.
         unterminated: the last of them had no newline at its end.
         payload: what belongs to the status.
         places: where the buffers of a value are that are not in its payload; None if they are.
     """
 
-    __slots__ = ("duration", "payload", "places", "printed", "status", "unterminated")
+    __slots__ = (
+        "began", "duration", "payload", "places", "printed", "slot", "status", "unterminated",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -120,9 +145,13 @@ class Outcome:
         *,
         unterminated: bool = False,
         places: Sequence[Place] | None = None,
+        began: float = 0.0,
+        slot: int = 0,
     ) -> None:
         self.status = status
         self.duration = duration
+        self.began = began
+        self.slot = slot
         self.printed = printed
         self.unterminated = unterminated
         self.payload = payload
@@ -187,7 +216,15 @@ def decode(data: Buffer, places: Sequence[Place] | None = None) -> Outcome:
     """
     if len(data) < _HEAD.size or data[:1] not in _STATUSES:
         raise OutcomeError("these bytes are no outcome")
-    status, duration, printed = _HEAD.unpack_from(data)
-    lines, unterminated = printed & ~UNTERMINATED, bool(printed & UNTERMINATED)
+    status, duration, printed, ticks, slot = _HEAD.unpack_from(data)
     payload = data[_HEAD.size :] if isinstance(data, bytes) else memoryview(data)[_HEAD.size :]
-    return Outcome(status, duration, lines, payload, unterminated=unterminated, places=places)
+    return Outcome(
+        status,
+        duration,
+        printed & ~UNTERMINATED,
+        payload,
+        unterminated=bool(printed & UNTERMINATED),
+        places=places,
+        began=ticks / _TICKS,
+        slot=slot,
+    )

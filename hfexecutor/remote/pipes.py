@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    Result = tuple[bytes, int, float, Any]  # status, call, seconds, payload
+    # status, call, when it began on the clock of this machine, seconds, payload
+    Result = tuple[bytes, int, float, float, Any]
 
 __all__ = [
     "ARCHIVE",
@@ -41,7 +42,7 @@ READY = b"R"  # a result of no call: the child has started
 
 TICKET = struct.Struct("<Q")
 _ITEM = struct.Struct("<cQQ")
-_RESULT = struct.Struct("<cQdQ")
+_RESULT = struct.Struct("<cQddQ")
 _SHARED = 1 << 63  # in the size of a result: it is in shared memory
 _AT_ONCE = 1 << 18
 
@@ -52,10 +53,10 @@ def pack_item(kind: bytes, number: int, data: bytes) -> tuple[bytes, bytes]:
 
 
 def pack_result_head(
-    status: bytes, call: int, duration: float, size: int, *, shared: bool = False
+    status: bytes, call: int, began: float, duration: float, size: int, *, shared: bool = False
 ) -> bytes:
     """Return what stands before the payload of a result, of `size` bytes, or in its place."""
-    return _RESULT.pack(status, call, duration, size | (_SHARED if shared else 0))
+    return _RESULT.pack(status, call, began, duration, size | (_SHARED if shared else 0))
 
 
 class ItemReader:
@@ -125,7 +126,7 @@ class ResultReader:
         self._shared = shared
         self._data = b""
         self._large: bytearray | None = None  # a payload that comes in many reads
-        self._head: tuple[bytes, int, float, int] = (b"", 0, 0.0, 0)
+        self._head: tuple[bytes, int, float, float, int] = (b"", 0, 0.0, 0.0, 0)
         self._got = 0
 
     def read(self, fd: int) -> bool:
@@ -148,16 +149,16 @@ class ResultReader:
         if self._large is not None:
             if self._got < len(self._large):
                 return
-            yield (*self._head[:3], self._large)
+            yield (*self._head[:4], self._large)
             self._large = None
         data, start, size = self._data, 0, _RESULT.size
         self._data = b""
         while len(data) - start >= size:
-            status, call, duration, length = head = _RESULT.unpack_from(data, start)
+            status, call, began, duration, length = head = _RESULT.unpack_from(data, start)
             if length & _SHARED:
                 assert self._shared is not None
                 start += size
-                yield status, call, duration, self._shared()
+                yield status, call, began, duration, self._shared()
                 continue
             end = start + size + length
             if end > len(data):
@@ -165,10 +166,10 @@ class ResultReader:
                     self._begin_large(head, data[start + size :])
                     return
                 break
-            yield status, call, duration, data[start + size : end]
+            yield status, call, began, duration, data[start + size : end]
             start = end
         self._data = data[start:]
 
-    def _begin_large(self, head: tuple[bytes, int, float, int], have: bytes) -> None:
-        self._head, self._large, self._got = head, bytearray(head[3]), len(have)
+    def _begin_large(self, head: tuple[bytes, int, float, float, int], have: bytes) -> None:
+        self._head, self._large, self._got = head, bytearray(head[4]), len(have)
         self._large[: len(have)] = have

@@ -6,9 +6,11 @@ for one question that can only be answered at once: which of its calls a process
 
 from __future__ import annotations
 
+import json
+
 from . import outcomes, pipes
 from .effects import Close, Fork, Give, Kill, Resume, Stop
-from .entries import function_of, limit_of, need_of
+from .entries import INSTALL, Entry, function_of, limit_of, need_of
 from .environments import FAILED, Environments
 from .environments import READY as AT_HAND
 from .schedule import SLOW, Queue, deal
@@ -46,6 +48,7 @@ class Pool:
     Attributes:
         queue: calls that no process has.
         environments: what calls need, and what is here of it.
+        origin: the moment from which on outcomes reckon when their calls began.
         slots: the places of processes.
         answered: how many calls have ended.
         broken: the initializer has failed: no process will ever run a call.
@@ -68,11 +71,13 @@ class Pool:
         self._needs_of_initializer = config.initializer_needs
         self._failed_starts = 0
         self._fork_again_at: float | None = None
+        self._install_began = 0.0
         self._first = True  # one process is started before there is any call
         self._closed = False
         self._folder = folder
         self.queue = Queue()
         self.environments = Environments()
+        self.origin = 0.0
         self.slots = [Slot(index, config.print_cap) for index in range(config.slots)]
         self.answered = 0
         self.broken = False
@@ -144,7 +149,7 @@ class Pool:
 
     def result(self, index: int, result: Result, now: float) -> None:
         """Take a call's result, or the news that the process is ready, after all it printed."""
-        status, call, duration, payload = result
+        status, call, began, duration, payload = result
         slot = self.slots[index]
         current = slot.current
         self._show(current, slot.output.end_call())
@@ -158,7 +163,10 @@ class Pool:
         if call:
             slot.pace.note(duration)
             slot.finished += 1
-            self._tell(call, outcomes.encode(status, duration, printed, payload), now)
+            outcome = outcomes.encode(
+                status, duration, printed, payload, began=began - self.origin, slot=index
+            )
+            self._tell(call, outcome, now)
             # One that is being halted is closed when it stands.
             if slot.finished == self._most_calls and slot.phase == READY:
                 self._close(slot)
@@ -191,7 +199,7 @@ class Pool:
         self._take_back(slot)
         call, phase = slot.first, slot.phase
         self._show(call, slot.output.end_call())
-        printed, duration = slot.output.total, now - slot.began
+        printed, began = slot.output.total, slot.began
         # It may have died by itself in the moment before our signal: it ended as was asked for.
         status = slot.condemned.get(call, b"") if phase in {STOPPING, KILLED} else b""
         limit = limit_of(slot.given[call]) if call else None
@@ -202,7 +210,10 @@ class Pool:
             return
         if status == outcomes.TIMEOUT:
             details = {"seconds": limit}
-            self._tell(call, outcomes.encode_json(status, duration, printed, details), now)
+            outcome = outcomes.encode_json(
+                status, now - began, printed, details, began=began - self.origin, slot=index
+            )
+            self._tell(call, outcome, now)
         elif call:
             self._died(
                 call,
@@ -210,7 +221,8 @@ class Pool:
                 code,
                 _IN_CALL,
                 now,
-                duration=duration,
+                began=began,
+                slot=index,
                 printed=printed,
                 asked=bool(status),
             )
@@ -242,21 +254,32 @@ class Pool:
         self._deal(now)
         self._start_missing(now)
         if self.queue and not self._closed:
-            self._install(self.environments.next_install(self.queue.needs()))
+            self._install(self.environments.next_install(self.queue.needs()), now)
 
     # --- what calls need ------------------------------------------------------------------------
 
-    def installed(self) -> None:
+    def installed(self, now: float) -> None:
         """Note that what was to be installed is."""
+        self._tell_of_install(now, ended=True)
         self.environments.installed()
 
-    def install_failed(self, why: str) -> None:
+    def install_failed(self, why: str, now: float) -> None:
         """Note that it could not be, and what uv says of it."""
-        self._install(self.environments.install_failed(why))
+        self._tell_of_install(now, ended=True, failed=True)
+        self._install(self.environments.install_failed(why), now)
 
-    def _install(self, install: Install | None) -> None:
+    def _install(self, install: Install | None, now: float) -> None:
         if install is not None:
             self.effects.append(install)
+            self._install_began = now
+            self._tell_of_install(now)
+
+    def _tell_of_install(self, now: float, *, ended: bool = False, failed: bool = False) -> None:
+        """Say that an installation has begun, or how long it took: calls may have waited for it."""
+        began = self._install_began
+        seconds = now - began if ended else None
+        words = {"began": began - self.origin, "seconds": seconds, "failed": failed}
+        self._log.add(Entry(INSTALL, 0, 0, 1, json.dumps(words).encode()))
 
     def environment_path(self, environment: int) -> str:
         """Return the directory of an environment."""
@@ -266,7 +289,9 @@ class Pool:
         """End the calls whose packages cannot be installed."""
         need = self.environments.need(number)
         details = {"requirements": list(need.requirements.values()), "error": need.failure}
-        outcome = outcomes.encode_json(outcomes.NOT_INSTALLED, 0.0, 0, details)
+        outcome = outcomes.encode_json(
+            outcomes.NOT_INSTALLED, 0.0, 0, details, began=now - self.origin
+        )
         for call in self.queue.take(len(self.queue), number):
             self._tell(call, outcome, now)
 
@@ -459,14 +484,19 @@ class Pool:
         during: str,
         now: float,
         *,
-        duration: float = 0.0,
+        began: float | None = None,
+        slot: int = 0,
         printed: int = 0,
         asked: bool = False,
     ) -> None:
         details: dict[str, Any] = {"pid": pid, "during": during, "asked": asked}
         details["exitcode"] = code if code >= 0 else None
         details["signal"] = -code if code < 0 else None
-        self._tell(call, outcomes.encode_json(outcomes.DIED, duration, printed, details), now)
+        began = now if began is None else began
+        outcome = outcomes.encode_json(
+            outcomes.DIED, now - began, printed, details, began=began - self.origin, slot=slot
+        )
+        self._tell(call, outcome, now)
 
     def _tell(self, call: int, outcome: Buffer, now: float) -> None:
         self._log.outcome(call, outcome, now)

@@ -223,7 +223,7 @@ def _unmapped(result: pipes.Result) -> pipes.Result:
     """Return the result of a call whose value cannot be had."""
     why = "the job has no descriptor or no memory left for it"
     details = {"type": "", "repr": "a large value", "error": why, "traceback": ""}
-    return outcomes.UNPICKLABLE, result[1], result[2], outcomes.json_payload(details)
+    return outcomes.UNPICKLABLE, *result[1:4], outcomes.json_payload(details)
 
 
 def _leave_it_to_the_end() -> None:

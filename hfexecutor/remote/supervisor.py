@@ -21,6 +21,7 @@ of the log, or for a client.
 from __future__ import annotations
 
 import os
+import time
 
 from . import child, effects, entries, seals, signals
 from .buffered_writer import BufferedWriter
@@ -79,11 +80,13 @@ class Supervisor:
         self._signals = signals.listen()
         self._loop.on_readable(self._signals, self._on_signal)
         self._loop.on_broken(self._log, self._lose_log)
+        clock = round(time.time(), 4)
         self._machine.start(self._loop.clock())
         pipes = self._act()
         if pipes is not None:
             return pipes
-        self._machine.greet(*self._open_door(), self._loop.clock())  # while the first child starts
+        door = self._open_door()  # while the first child starts
+        self._machine.greet(*door, self._loop.clock(), clock=clock)
         while True:
             pipes = self._act()
             if pipes is not None:
@@ -156,7 +159,8 @@ class Supervisor:
         try:
             self._installation = Installation(path, effect.requirements, self._loop)
         except OSError as error:
-            self._machine.install_failed(f"no process can be started for it: {error}")
+            why = f"no process can be started for it: {error}"
+            self._machine.install_failed(why, self._loop.clock())
 
     def _take_back(self, slot: int) -> list[int]:
         return self._processes[slot].take_back()
@@ -226,9 +230,9 @@ class Supervisor:
         self._installation = None
         said = installation.last_words()
         if os.waitstatus_to_exitcode(status):
-            self._machine.install_failed(said)
+            self._machine.install_failed(said, self._loop.clock())
         else:
-            self._machine.installed()
+            self._machine.installed(self._loop.clock())
 
     def _lose_log(self) -> None:
         """Nobody hears us any more: there is nothing left to work for."""

@@ -64,7 +64,7 @@ class Completer:
 
     def complete(self, command: do.Complete) -> None:
         """Give outcomes to their futures, which are running."""
-        for call, outcome, where in command.completions:
+        for call, outcome, where, _ in command.completions:
             future = call.future
             future.printed_in_all(outcome.printed, unterminated=outcome.unterminated)  # type: ignore[attr-defined]
             if call.kept_as is not None and self._keep is not None:
@@ -75,7 +75,7 @@ class Completer:
 
     def weigh_retry(self, command: do.WeighRetry) -> None:
         """Say whether what a call has raised is what its user wants to see retried."""
-        call, outcome, where = command
+        call, outcome, where, _ = command
         attempt = call.raised  # the next one is the one after that
         error = unwrap(outcome, lambda: where, call.attachments)[1]  # type: ignore[arg-type]
         pause = None if error is None else call.options.retry.pause(error, attempt)

@@ -102,4 +102,5 @@ def seen(job: Job, foreign: str | None = None) -> JobSeen:
         aboard=tuple(
             call for some in calls_in_label(job.labels.get(CALLS_LABEL, "")) for call in some
         ),
+        started=job.started_at.timestamp() if job.started_at is not None else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor.core.events import (
@@ -12,6 +13,7 @@ from hfexecutor.core.events import (
     GivenBack,
     Held,
     Hello,
+    Installing,
     Large,
     News,
     Refused,
@@ -64,7 +66,14 @@ def _hello(entry: wire.Entry) -> Hello:
         slots=_number(words, "slots") or None,
         door=words.get("door") is not None,
         why=str(words.get("door_error") or ""),
+        clock=_seconds(words, "clock"),
     )
+
+
+def _installing(entry: wire.Entry) -> Installing:
+    words = _json(entry.data)
+    seconds = _seconds(words, "seconds")
+    return Installing(_seconds(words, "began") or 0.0, seconds, bool(words.get("failed")))
 
 
 def _bye(entry: wire.Entry) -> Bye:
@@ -79,6 +88,7 @@ _READERS: dict[int, Callable[[wire.Entry], News]] = {
     wire.RECALL: lambda entry: GivenBack(wire.unpack_ids(entry.data)),
     wire.STATE: lambda entry: Unacknowledged(_number(_json(entry.data), "unacked")),
     wire.HELLO: _hello,
+    wire.INSTALL: _installing,
     wire.BYE: _bye,
     wire.REFUSED: lambda entry: Refused(repr(entry.data[:200])),
 }
@@ -87,6 +97,11 @@ _READERS: dict[int, Callable[[wire.Entry], News]] = {
 def _number(words: dict[str, Any], name: str, default: int = 0) -> int:
     value = words.get(name)
     return value if isinstance(value, int) else default
+
+
+def _seconds(words: dict[str, Any], name: str) -> float | None:
+    value = words.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _json(data: bytes) -> dict[str, Any]:

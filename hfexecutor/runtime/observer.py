@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor import events as public
@@ -17,6 +16,7 @@ from hfexecutor.errors import DetachedError
 from hfexecutor.failures import Failures
 from hfexecutor.payload.attachments import shipped
 from hfexecutor.remote import outcomes
+from hfexecutor.runtime.transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.machine import Machine
     from hfexecutor.futures import Printed
+    from hfexecutor.runtime.transfers import Moved
 
 __all__ = ["Observer"]
 
@@ -37,15 +38,17 @@ class Observer:
 
     Args:
         machine: The core, to be read only.
+        flavor: Of its jobs.
         name: Of the run.
         way_back: The command that gets back to it; empty where there is none.
         events: Where what is told goes.
     """
 
     def __init__(
-        self, machine: Machine, events: public.Events, *, name: str, way_back: str
+        self, machine: Machine, flavor: str, events: public.Events, *, name: str, way_back: str
     ) -> None:
         self._machine = machine
+        self._flavor = flavor
         self._name = name
         self._way_back = way_back
         self._events = events
@@ -53,12 +56,17 @@ class Observer:
         self._summed_up: list[int] = []  # calls that have failed, and of which maps have told
         self._began_at: float | None = None  # with the first call
         self._posted: dict[str, float] = {}  # workers whose job is not over, and since when
+        self._slots: dict[str, int] = {}  # how many calls at once they are meant for
         self._jobs: dict[str, ev.JobSeen] = {}  # those of them that are known
-        self._up: set[str] = set()  # those of them that run
+        self._began: dict[str, float] = {}  # when they were heard first, in seconds since 1970
+        self._up: dict[str, float | None] = {}  # those that run, and when by their own clock
+        self._weighed: dict[int, do.WeighRetry] = {}  # by the id of the call's next attempt
+        self._installs: set[tuple[str, float, bool]] = set()  # what was told of installations
         self._was_up = False
         self._needed: set[str] = set()
-        self._launching: Counter[str] = Counter()  # launches that were not told yet, by flavor
-        self._launching_at = (0.0, 0.0)  # since when: as `now`, and since 1970
+        self._launching = 0  # launches that were not told yet
+        self._launching_since = 0.0
+        transfers = self._transfers = Transfers()
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Submitted: self._submitted,
             ev.Aborted: self._aborted,
@@ -66,7 +74,14 @@ class Observer:
             ev.Heard: self._heard,
             ev.Launched: self._launched,
             ev.RetryWeighed: self._retry_weighed,
+            ev.Answered: self._answered,
+            ev.Fetched: self._fetched,
             do.Post: self._post,
+            do.ReadLog: self._read_log,
+            do.Started: self._sent,
+            do.Send: transfers.sent,
+            do.Fetch: transfers.fetching,
+            do.WeighRetry: self._weigh_retry,
             do.Complete: self._complete,
             do.Fail: self._fail,
             do.CancelFuture: self._cancelled,
@@ -89,14 +104,13 @@ class Observer:
         for one in all_of_it:
             if (handler := handlers.get(type(one))) is not None:
                 handler(one, now)
-        if self._launching and now - self._launching_at[0] >= GATHER:
+        if self._launching and now - self._launching_since >= GATHER:
             self._tell_launches()
 
     def _tell_launches(self) -> None:
         if self._launching:
-            launched, self._launching = self._launching, Counter()
-            for flavor, jobs in launched.items():
-                self._tell(public.JobsLaunched(self._launching_at[1], jobs, flavor))
+            launched, self._launching = self._launching, 0
+            self._tell(public.JobsLaunched(time.time(), launched, self._flavor))
 
     def _tell(self, event: public.Event, level: int = logging.INFO) -> None:
         self._tell_launches()  # they came before it
@@ -107,38 +121,99 @@ class Observer:
 
     def _post(self, command: do.Post, now: float) -> None:
         self._posted.setdefault(command.worker, now)
+        self._slots[command.worker] = command.slots
         if not self._launching:
-            self._launching_at = (now, time.time())
-        self._launching[command.kind] += 1
+            self._launching_since = now
+        self._launching += 1
 
-    def _launched(self, event: ev.Launched, _: float) -> None:
-        self._jobs[event.worker] = event.job
+    def _launched(self, event: ev.Launched, now: float) -> None:
+        self._know(event.worker, event.job, now)
+
+    def _read_log(self, command: do.ReadLog, now: float) -> None:
+        """A job's log is read as soon as there is one, whichever way it was found."""
+        worker = self._machine.workers.get(command.worker)
+        if worker is not None and worker.job is not None:
+            self._know(command.worker, worker.job, now)
+
+    def _know(self, worker: str, job: ev.JobSeen, now: float) -> None:
+        known = worker in self._jobs
+        self._jobs[worker] = job
+        if not known and worker in self._posted:
+            seconds, slots = now - self._posted[worker], self._slots[worker]
+            event = public.JobCreated(time.time(), job.id, job.url, self._flavor, seconds, slots)
+            self._events.tell(event)  # launches go on being gathered for their line in the log
 
     def _heard(self, event: ev.Heard, now: float) -> None:
-        if event.worker in self._up:
+        worker = event.worker
+        if worker not in self._posted:
             return
+        if worker not in self._began:  # the first line is the Hub's, when the job begins to run
+            self._began[worker] = time.time()
         for news in event.news:
-            if isinstance(news, ev.Hello) and event.worker in self._posted:
-                self._started(event.worker, news.slots, now)
-                return
+            kind = type(news)
+            if kind is ev.Hello and worker not in self._up:
+                self._started(worker, news, now)  # type: ignore[arg-type]
+            elif kind is ev.Installing:
+                self._installing(worker, news)  # type: ignore[arg-type]
 
-    def _started(self, worker_id: str, slots: int | None, now: float) -> None:
-        self._up.add(worker_id)
+    def _started(self, worker_id: str, hello: ev.Hello, now: float) -> None:
+        self._up[worker_id] = hello.clock
         worker = self._machine.workers.get(worker_id)
         if worker is not None and worker.job is not None:
-            self._jobs[worker_id] = worker.job
+            self._know(worker_id, worker.job, now)
         if (job := self._jobs.get(worker_id)) is not None:
-            seconds = now - self._posted[worker_id]
-            event = public.JobStarted(time.time(), job.id, job.url, seconds, slots)
-            self._tell(event, logging.DEBUG if self._was_up else logging.INFO)
+            seconds, began = now - self._posted[worker_id], self._running_since(worker_id, job)
+            told = public.JobStarted(time.time(), job.id, job.url, seconds, hello.slots, began)
+            self._tell(told, logging.DEBUG if self._was_up else logging.INFO)
             self._was_up = True
 
+    def _running_since(self, worker: str, job: ev.JobSeen) -> float | None:
+        return job.started if job.started is not None else self._began.get(worker)
+
+    def _installing(self, worker: str, news: ev.Installing) -> None:
+        told = (worker, news.began, news.seconds is not None)
+        clock, job = self._up.get(worker), self._jobs.get(worker)
+        if told in self._installs or clock is None or job is None:  # logs are read again
+            return
+        self._installs.add(told)
+        began = clock + news.began
+        event = public.Installing(time.time(), job.id, began, news.seconds, news.failed)
+        self._tell(event, logging.DEBUG)
+
     def _forget(self, command: do.Forget, now: float) -> None:
-        since = self._posted.pop(command.worker, now)
-        self._up.discard(command.worker)
-        if (job := self._jobs.pop(command.worker, None)) is not None:
-            event = public.JobEnded(time.time(), job.id, job.url, now - since)
+        worker = command.worker
+        since = self._posted.pop(worker, now)
+        if (job := self._jobs.pop(worker, None)) is not None:
+            job, dollars = self._bill(job)
+            began = self._running_since(worker, job)
+            event = public.JobEnded(time.time(), job.id, job.url, now - since, began, dollars)
             self._tell(event, logging.DEBUG)
+        for known in (self._slots, self._began, self._up):
+            known.pop(worker, None)
+        self._installs = {told for told in self._installs if told[0] != worker}
+        self._transfers.forget(worker)
+
+    def _bill(self, job: ev.JobSeen) -> tuple[ev.JobSeen, float | None]:
+        """Return a job that is over as it was seen last, and what it can be billed."""
+        budget = self._machine.budget
+        for seen, _, dollars in reversed(budget.over):  # it is one of the last
+            if seen.id == job.id:
+                return seen, dollars if budget.prices is not None else None
+        return job, None
+
+    def _answered(self, event: ev.Answered, now: float) -> None:
+        self._moved(event.worker, self._transfers.answered(event, now), fetched=False)
+
+    def _fetched(self, event: ev.Fetched, now: float) -> None:
+        self._moved(event.worker, self._transfers.fetched(event, now), fetched=True)
+
+    def _moved(self, worker: str, moved: Moved | None, *, fetched: bool) -> None:
+        job = self._jobs.get(worker)
+        if moved is None or job is None:
+            return
+        seconds, size = moved
+        if seconds >= public.SLOW_TRANSFER or size >= public.LARGE_TRANSFER:
+            self._events.tell(public.Transferred(time.time(), job.id, seconds, size, fetched))
 
     # --- calls -------------------------------------------------------------------------------
 
@@ -146,9 +221,10 @@ class Observer:
         if self._began_at is None:
             self._began_at = now
             self._tell(public.RunStarted(time.time(), self._name, self._way_back))
-        if self._events.are_heard:
-            numbers = tuple(call.id for call in event.calls)
-            self._events.tell(public.CallsSubmitted(time.time(), numbers))
+        if self._events.are_heard(public.CallsSubmitted):
+            numbers = tuple([call.number for call in event.calls])
+            names = tuple([call.name for call in event.calls])
+            self._events.tell(public.CallsSubmitted(time.time(), numbers, names))
         for call in event.calls:
             if call.attachments:
                 self._note_needs(call)
@@ -159,35 +235,63 @@ class Observer:
             self._needed.update(new)
             self._tell(public.PackagesNeeded(time.time(), tuple(new)))
 
+    def _sent(self, command: do.Started, _: float) -> None:
+        if self._events.are_heard(public.CallsSent):
+            numbers = tuple([call.number for call in command.calls])
+            self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
+
     def _complete(self, command: do.Complete, _: float) -> None:
         self._failures.calls += len(command.completions)
-        for call, outcome, _where in command.completions:
+        for call, outcome, _where, worker in command.completions:
             failed = outcome.status != outcomes.VALUE
-            if failed or self._events.are_heard:
-                self._ended(call, outcome.duration, failed=failed)
+            if failed or self._events.are_heard(public.CallEnded):
+                self._ended(call, outcome, worker, failed=failed)
+
+    def _weigh_retry(self, command: do.WeighRetry, _: float) -> None:
+        self._weighed[command.call.id] = command
 
     def _retry_weighed(self, event: ev.RetryWeighed, _: float) -> None:
         call = self._machine.pending.open.get(event.call)
-        if event.pause is not None and call is not None:
-            future, number = call.future, call.number
-            why = future.attempts[-1]
-            told = public.CallRetried(time.time(), number, future.job_id, why, event.pause)
-            self._tell(told, logging.DEBUG)
+        weighed = self._weighed.pop(event.call, None)
+        if event.pause is None or call is None or weighed is None:
+            return
+        job_id, began, slot = self._where(call, weighed.outcome, weighed.worker)
+        told = public.CallRetried(
+            at=time.time(),
+            call=call.number,
+            job_id=job_id,
+            error=call.future.attempts[-1],
+            seconds=event.pause,
+            began=began,
+            slot=slot,
+            ran=weighed.outcome.duration,
+        )
+        self._tell(told, logging.DEBUG)
+
+    def _where(
+        self, call: Call, outcome: ev.Outcome | None, worker: str
+    ) -> tuple[str | None, float | None, int | None]:
+        """Return the job that has answered a call, and when it began there in which slot."""
+        job, clock = self._jobs.get(worker), self._up.get(worker)
+        job_id = call.future.job_id if job is None else job.id
+        if outcome is None or clock is None:
+            return job_id, None, None
+        return job_id, clock + outcome.began, outcome.slot
 
     def _fail(self, command: do.Fail, now: float) -> None:
         if command.call.future.cancelled():
             self._cancelled(command, now)
         elif not isinstance(command.error, DetachedError):  # one that goes on has not failed
             self._failures.calls += 1
-            self._ended(command.call, 0.0, failed=True)
+            self._ended(command.call, failed=True)
 
     def _cancelled(self, command: do.Fail | do.CancelFuture | do.NotifyCancelled, _: float) -> None:
-        if self._events.are_heard:
+        if self._events.are_heard(public.CallCancelled):
             self._events.tell(public.CallCancelled(time.time(), command.call.number))
 
     def listen_to(self, call: Call, printed: Printed) -> None:
         """Tell what a call prints, if anybody wants to hear of it."""
-        if printed.heard is None and self._events.are_heard:
+        if printed.heard is None and self._events.are_heard(public.CallPrinted):
 
             def tell(text: str) -> None:
                 self._events.tell(
@@ -196,16 +300,26 @@ class Observer:
 
             printed.heard = tell
 
-    def _ended(self, call: Call, seconds: float, *, failed: bool) -> None:
+    def _ended(
+        self,
+        call: Call,
+        outcome: ev.Outcome | None = None,
+        worker: str = "",
+        *,
+        failed: bool,
+    ) -> None:
         """Tell of a call whose future is done: the commands were carried out before."""
         future, error = call.future, None
         if failed and (raised := future.exception(0)) is not None:
             error = type(raised).__name__
             self._failures.note(None, raised, future)
-        if self._events.are_heard:
-            self._tell_launches()
-            event = public.CallEnded(time.time(), call.number, future.job_id, seconds, error)
-            self._events.tell(event)
+        if not self._events.are_heard(public.CallEnded):
+            return
+        self._tell_launches()
+        seconds = 0.0 if outcome is None else outcome.duration
+        job_id, began, slot = self._where(call, outcome, worker)
+        told = public.CallEnded(time.time(), call.number, job_id, seconds, error, began, slot)
+        self._events.tell(told)
 
     def sum_up(self, calls: int) -> None:
         """Note that the summary of a map has told of so many that failed; from any thread."""

@@ -47,7 +47,7 @@ LARGEST: Final = 64 << 20  # bytes of one result
 _SEGMENT_BYTES: Final = 16 << 20  # after which one is written at once
 _PAUSE: Final = 1.0  # seconds in which results gather
 _PATIENCE: Final = 30.0
-_MAGIC: Final = b"hfexecutor results 1\n"
+_MAGIC: Final = b"hfexecutor results 2\n"
 _HEAD: Final = struct.Struct("<32s32sQ")  # which call, MAC, length
 _PATH: Final = re.compile(r"([a-zA-Z0-9._-]+)/(\d{13})-[0-9a-f]{16}")
 

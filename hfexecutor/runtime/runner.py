@@ -28,6 +28,7 @@ from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.errors import DetachedError, HubExecutorError, HubUnavailableError
 from hfexecutor.events import Events
+from hfexecutor.hub.hardware import DOOR_HOURLY
 from hfexecutor.hub.threads import make_ready
 from hfexecutor.runtime.completer import Completer, claim
 from hfexecutor.runtime.door_client import DoorClient
@@ -96,6 +97,7 @@ class Runner:
         self.machine = self._make_machine(limits)
         self._observer = Observer(
             self.machine,
+            options.flavor,
             events if events is not None else Events(),
             name=options.name,
             way_back=way_back,
@@ -360,20 +362,22 @@ class Runner:
             do.Forget: forget,
         }
 
-    def _open_connection(self, command: do.Connect) -> None:
+    def _open_connection(self, _: do.Connect) -> None:
         if self._setup_error is not None:
-            self._tell(ev.ConnectFailed(command.kinds, self._setup_error, for_good=True))
+            self._tell(ev.ConnectFailed(self._setup_error, for_good=True))
         else:
-            self._tasks.start(self._connected(command.kinds))
+            self._tasks.start(self._connected())
 
-    async def _connected(self, kinds: tuple[str, ...]) -> None:
+    async def _connected(self) -> None:
         assert self.connection is not None
         try:
-            await self.connection.open(kinds)
+            await self.connection.open()
         except HubExecutorError as error:
-            self._tell(ev.ConnectFailed(kinds, error))
+            self._tell(ev.ConnectFailed(error))
         else:
-            self._tell(ev.Connected(tuple(map(self.connection.offer, kinds))))
+            hardware = self.connection.hardware
+            slots = hardware.slots if hardware is not None else 1
+            self._tell(ev.Connected(slots, self.connection.hourly, DOOR_HOURLY))
 
 
 def _taken_from(inbox: deque[Call | ev.Event]) -> list[ev.Event]:

@@ -123,7 +123,7 @@ def test_the_bucket_is_private_and_what_was_changed_in_it_is_not_believed(make, 
     bucket = f"{hub.namespace}/{results_store.BUCKET}"
     assert api.bucket_info(bucket).private
     (file,) = api.list_bucket_tree(bucket, prefix="spoilt/", recursive=True)
-    api.batch_bucket_files(bucket, add=[(b"hfexecutor results 1\n" + bytes(500), file.path)])
+    api.batch_bucket_files(bucket, add=[(b"hfexecutor results 2\n" + bytes(500), file.path)])
     with make(1) as executor:
         assert list(executor.map(mark, range(3), resume="spoilt")) == [0, 1, 4]
     assert marks() == dict.fromkeys(range(3), 2)

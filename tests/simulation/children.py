@@ -208,7 +208,7 @@ class Child:
 
     def _start(self) -> None:
         if not self._initializer:
-            self._say((pipes.READY, 0, 0.0, b""))
+            self._say((pipes.READY, 0, 0.0, 0.0, b""))
         self._next()
 
     def _initialize(self) -> None:
@@ -223,7 +223,7 @@ class Child:
         self._idle = True
 
     def _fail(self) -> None:
-        self._say((outcomes.INITIALIZER, 0, 0.0, b"the initializer has failed"))
+        self._say((outcomes.INITIALIZER, 0, 0.0, 0.0, b"the initializer has failed"))
         self.die(INITIALIZER_FAILED)
 
     def _say(self, result: pipes.Result) -> None:
@@ -295,7 +295,7 @@ class Child:
         else:
             status = outcomes.RAISED if work.raises(attempt_of(call)) else outcomes.VALUE
             self.call = 0
-            self._say((status, call, work.duration, value_of(number, work)))
+            self._say((status, call, self.began_at, work.duration, value_of(number, work)))
             self._next()
 
 

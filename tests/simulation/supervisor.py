@@ -319,9 +319,9 @@ class Supervisor:
         if not self.alive:
             return
         if self._chance(self.plan.install_fails):
-            self.machine.install_failed("no solution found")
+            self.machine.install_failed("no solution found", self.clock.now)
         else:
             self._packages[effect.environment].update(effect.requirements)
-            self.machine.installed()
+            self.machine.installed(self.clock.now)
         self.useful_at = self.clock.now  # also if it failed: that is what a call ends with
         self._act()

@@ -65,11 +65,11 @@ def test_listeners_hear_everything_until_they_stop(caplog):
     def complain(event):
         raise ValueError(event)
 
-    assert not events.are_heard
+    assert not events.are_heard(Trouble)
     events.listen(complain)
     stop = events.listen(heard.append)
     events.listen(all_heard.append)
-    assert events.are_heard
+    assert events.are_heard(Trouble)
     events.tell(first := Trouble(0.0, "first"))
     stop()
     stop()
@@ -78,6 +78,18 @@ def test_listeners_hear_everything_until_they_stop(caplog):
     assert heard == [first]
     assert all_heard == [first, second]
     assert [record.exc_info[0] for record in caplog.records] == [ValueError, ValueError]
+
+
+def test_a_listener_hears_the_kinds_that_it_asks_for():
+    events, heard = Events(), []
+    stop = events.listen(heard.append, kinds=[RunEnded])
+    events.tell(Trouble(0.0, "first"))
+    events.tell(over := RunEnded(0.0, 0, 0, 0, 0.0, None))
+
+    assert heard == [over]
+    assert (events.are_heard(RunEnded), events.are_heard(Trouble)) == (True, False)
+    stop()
+    assert not events.are_heard(RunEnded)
 
 
 def test_an_iterator_yields_what_comes_up_to_the_end():
@@ -89,7 +101,7 @@ def test_an_iterator_yields_what_comes_up_to_the_end():
 
     assert list(iterator) == told
     thread.join()
-    assert not events.are_heard
+    assert not events.are_heard(Trouble)
     assert list(events) == told[1:]  # it is over, whoever asks
 
 

@@ -161,7 +161,7 @@ def test_a_writer_whose_reader_is_gone_is_broken_once(pipe):
 @given(st.lists(st.integers(0, 400_000), max_size=4), st.integers(20_000, 60_000))
 @example([0, 1, 20], 1)
 def test_answers_arrive_however_they_are_chunked(sizes, chunk):
-    sent = [(b"V", i, 0.5, bytes([i]) * size) for i, size in enumerate(sizes)]
+    sent = [(b"V", i, 2.5, 0.5, bytes([i]) * size) for i, size in enumerate(sizes)]
     data = b"".join(pack_result_head(*head, len(payload)) + payload for *head, payload in sent)
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

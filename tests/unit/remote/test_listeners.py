@@ -46,7 +46,7 @@ class Job:
 
     def end(self, status, call, payload=b""):
         self.machine.output(0, MARKER, self.now)
-        self.machine.result(0, (status, call, 0.01, payload), self.now)
+        self.machine.result(0, (status, call, 0.0, 0.01, payload), self.now)
 
     def returns(self, call, payload=b"value"):
         """Let the present call return, and the log's lines be closed."""

@@ -30,6 +30,7 @@ class Driver:
         self.machine.start(self.now)
         self.reader = frames.LineReader(SEAL)
         self.assembler = entries.Assembler()
+        self.words = []  # what was said as JSON
 
     def take_back(self, slot):
         tickets, self.tickets[slot] = self.tickets.get(slot, []), []
@@ -52,10 +53,10 @@ class Driver:
         """Let the process begin its next call."""
         return self.tickets[slot].pop(0)
 
-    def result(self, slot, status, call, seconds=0.0, payload=b""):
+    def result(self, slot, status, call, seconds=0.0, payload=b"", *, began=0.0):
         self.machine.output(slot, MARKER, self.now)
         assert self.machine.output_is_complete(slot)
-        self.machine.result(slot, (status, call, seconds, payload), self.now)
+        self.machine.result(slot, (status, call, began, seconds, payload), self.now)
 
     def run(self, call, slot=0, seconds=0.0):
         """Let the process run a call that it was given."""
@@ -98,6 +99,8 @@ class Driver:
                     said.append((entry.call, outcomes.decode(entry.data)))
                 elif entry is not None:
                     said.append(entry.kind)
+                    if entry.kind in {entries.HELLO, entries.INSTALL}:
+                        self.words.append(json.loads(entry.data))
         return said
 
     def ended(self):
@@ -186,7 +189,7 @@ def test_what_a_call_prints_comes_before_its_outcome():
     assert not driver.machine.output_is_complete(0)
     driver.machine.output(0, MARKER[3:] + b"of the next", driver.now)
     driver.take()
-    driver.machine.result(0, (outcomes.VALUE, 1, 0.0, b""), driver.now)
+    driver.machine.result(0, (outcomes.VALUE, 1, 0.0, 0.0, b""), driver.now)
     driver.step()
     said = driver.said()
     assert said[:2] == [entries.SPEAKER, "hello"]
@@ -642,6 +645,64 @@ def test_nothing_is_given_ahead_beyond_a_process_share():
         driver.run(number)
         assert driver.machine.pool.slots[0].given.keys() <= set(range(1, 91))
     assert driver.step() == [Close(0)]
+
+
+# --- when and where
+
+
+def test_an_outcome_says_in_which_slot_its_call_began_and_when():
+    driver = Driver(call(1), call(2), slots=2)  # since 100.0
+    driver.step()
+    driver.fork(0)
+    driver.fork(1)
+    driver.step()
+    driver.now += 1
+    driver.take(1)
+    driver.result(1, outcomes.VALUE, 2, 0.5, began=100.25)
+    driver.take(0)
+    driver.now += 1
+    driver.end(0, code=-9)  # this one's process says nothing any more
+    driver.now += 0.1
+    driver.step()
+
+    ended = dict(item for item in driver.said() if isinstance(item, tuple))
+    assert (ended[2].began, ended[2].slot, ended[2].duration) == (0.25, 1, 0.5)
+    assert (ended[1].began, ended[1].slot, ended[1].duration) == (0.0, 0, 2.0)
+
+
+def test_hello_says_when_the_machine_began():
+    driver = Driver()
+    driver.machine.greet(None, None, driver.now, clock=1234.5)
+    driver.step()
+    driver.said()
+
+    (hello,) = driver.words
+    assert hello["clock"] == 1234.5
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_installation_is_said_when_it_begins_and_when_it_ends(fails):
+    need = {"requirements": {"a": "a==1"}}
+    driver = Driver(
+        Entry(entries.NEED, 1, 0, 1, json.dumps(need).encode()),
+        Entry(entries.CALL, 1, 0, 1, entries.call_head(0, 1) + b"pickle"),
+    )
+    driver.now += 2
+    driver.step()
+    driver.now += 3
+    if fails:
+        driver.machine.install_failed("there is no a", driver.now)
+    else:
+        driver.machine.installed(driver.now)
+    driver.step()
+    driver.now += 0.1
+    driver.step()
+
+    assert driver.said().count(entries.INSTALL) == 2
+    assert driver.words == [
+        {"began": 2.0, "seconds": None, "failed": False},
+        {"began": 2.0, "seconds": 3.0, "failed": fails},
+    ]
 
 
 # --- the end of the worker

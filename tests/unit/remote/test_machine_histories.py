@@ -23,7 +23,7 @@ class Process:
     def __init__(self):
         self.tickets = []
         self.call = 0
-        self.unread = [(pipes.READY, 0, 0.0, b"")]
+        self.unread = [(pipes.READY, 0, 0.0, 0.0, b"")]
         self.halting = self.stands = self.closing = False
 
 
@@ -119,7 +119,7 @@ class World:
         if process.stands:
             return
         if process.call:
-            process.unread.append((outcomes.VALUE, process.call, MICRO, b""))
+            process.unread.append((outcomes.VALUE, process.call, 0.0, MICRO, b""))
             process.call = 0
         elif process.tickets:
             process.call = process.tickets.pop(0)

@@ -16,11 +16,24 @@ ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a se
 statuses = st.sampled_from([bytes([code]) for code in b"VEDTUXMI"])
 
 
-@given(statuses, st.floats(0, 1e9), st.integers(0, 2**31 - 1), st.binary(max_size=100))
+@given(statuses, st.floats(0, 1e9, width=32), st.integers(0, 2**31 - 1), st.binary(max_size=100))
 def test_an_outcome_comes_back(status, duration, printed, payload):
     outcome = decode(encode(status, duration, printed, payload))
     assert (outcome.status, outcome.duration) == (status, duration)
     assert (outcome.printed, outcome.payload) == (printed, payload)
+
+
+@given(st.floats(0, 4e5), st.integers(0, 65535))
+def test_an_outcome_says_when_and_where_its_call_ran(began, slot):
+    outcome = decode(encode(outcomes.VALUE, 0.0, 0, began=began, slot=slot))
+    assert outcome.slot == slot
+    assert 0 <= began - outcome.began < 1.001e-4
+
+
+@pytest.mark.parametrize("began", [-1.0, 1e9])
+def test_a_moment_that_cannot_be_said_is_the_nearest_that_can(began):
+    outcome = decode(encode(outcomes.VALUE, 0.0, 0, began=began))
+    assert outcome.began == (0.0 if began < 0 else (2**32 - 1) / 10_000)
 
 
 @given(st.binary(max_size=60))

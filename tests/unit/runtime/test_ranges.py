@@ -202,4 +202,4 @@ def test_a_layout_that_does_not_fit_is_no_news() -> None:
     for layout in ([0], [0, 100], [0, 50, 1, 38]):
         data = entries.pack_ids([100, *layout])
         assert news_of([entries.Entry(entries.LARGE, 1, 0, 1, data)]) == ()
-    assert struct.calcsize("<cdI") == outcomes.HEAD_BYTES
+    assert struct.calcsize("<cfIIH") == outcomes.HEAD_BYTES

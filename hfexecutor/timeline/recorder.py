@@ -1,0 +1,344 @@
+"""Remembers what has happened in a run, in little memory, so that it can be shown at any time."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hfexecutor import events
+from hfexecutor.timeline.spans import CallSpan, JobSpan, Period
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hfexecutor.timeline.spans import State
+
+__all__ = ["MOST_CALLS", "Recorder", "Recording"]
+
+MOST_CALLS: Final = 100_000  # the first ones; of later ones only the number is kept
+MOST_JOBS: Final = 5_000
+MOST_PERIODS: Final = 20_000  # installations and transfers
+MOST_AGAIN: Final = 10_000  # attempts that were lost with their job, or have raised, and ran again
+MOST_NAMES: Final = 1_000  # of functions, and of exceptions; others have none
+
+_NONE, _WAITING, _SENT, _DONE, _FAILED, _CANCELLED = range(6)
+_STATES: Final[tuple[State, ...]] = ("waiting", "waiting", "sent", "done", "failed", "cancelled")
+_NOWHERE: Final = 0xFFFF  # for a slot
+_NEVER: Final = 0.0  # for a moment
+
+
+class Recording(NamedTuple):
+    """What was remembered: when the run began and ended, calls, jobs, and what was left out."""
+
+    began: float | None
+    ended: float | None
+    calls: tuple[CallSpan, ...]
+    jobs: tuple[JobSpan, ...]
+    calls_left_out: int
+    others_left_out: int
+
+
+class _Job:
+    """What is remembered of a job."""
+
+    __slots__ = (
+        "began", "dollars", "ended", "flavor", "id", "installs", "launched", "slots", "transfers",
+        "up", "url",
+    )  # fmt: skip
+
+    def __init__(self, job_id: str) -> None:
+        self.id, self.url, self.flavor, self.slots = job_id, "", "", 1
+        self.launched: float | None = None
+        self.began: float | None = None
+        self.up: float | None = None
+        self.ended: float | None = None
+        self.dollars: float | None = None
+        self.installs: dict[float, Period | None] = {}  # by when they began; None: they go on
+        self.transfers: list[Period] = []
+
+
+class _Attempt(NamedTuple):
+    """An attempt after which the call ran again; `raised`: not because its job was lost."""
+
+    call: int
+    job: int
+    sent: float
+    raised: events.CallRetried | None = None
+
+
+class _Names:
+    """Texts by small numbers; 0 is none."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {"": 0}
+        self.texts = [""]
+
+    def number(self, text: str) -> int:
+        number = self._numbers.get(text)
+        if number is None:
+            if len(self.texts) > MOST_NAMES:
+                return 0
+            number = self._numbers[text] = len(self.texts)
+            self.texts.append(text)
+        return number
+
+
+class Recorder:
+    """Listens to the events of a run; may be asked for a recording in any thread, at any time.
+
+    It is there from the start, for nobody knows before that a run will be slow. Each call takes
+    47 bytes, in columns; the place of a call in them is its number.
+    """
+
+    KINDS: Final = frozenset(
+        {
+            events.RunStarted, events.RunEnded, events.JobCreated, events.JobStarted,
+            events.JobEnded, events.Installing, events.Transferred, events.CallsSubmitted,
+            events.CallsSent, events.CallEnded, events.CallCancelled, events.CallRetried,
+        }
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards all that follows: one thread writes, others read
+        self._began: float | None = None
+        self._ended: float | None = None
+        self._jobs: list[_Job] = []
+        self._numbers: dict[str, int] = {}  # jobs by their id: their place in that list, and 1 more
+        self._names = _Names()
+        self._left_out = 0
+        self._periods = 0
+        self._again: list[_Attempt] = []
+        self._last = 0  # the highest number of a call
+        self._state = array("B")
+        self._submitted, self._sent, self._heard = array("d"), array("d"), array("d")
+        self._started, self._seconds = array("d"), array("f")
+        self._job, self._slot = array("I"), array("H")
+        self._name, self._error = array("H"), array("H")
+        self._columns: tuple[tuple[array[Any], Any], ...] = (
+            (self._state, _NONE),
+            (self._submitted, _NEVER),
+            (self._sent, _NEVER),
+            (self._heard, _NEVER),
+            (self._started, _NEVER),
+            (self._seconds, 0.0),
+            (self._job, 0),
+            (self._slot, _NOWHERE),
+            (self._name, 0),
+            (self._error, 0),
+        )
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            events.RunStarted: self._run_started,
+            events.RunEnded: self._run_ended,
+            events.JobCreated: self._job_created,
+            events.JobStarted: self._job_started,
+            events.JobEnded: self._job_ended,
+            events.Installing: self._installing,
+            events.Transferred: self._transferred,
+            events.CallsSubmitted: self._calls_submitted,
+            events.CallsSent: self._calls_sent,
+            events.CallEnded: self._call_ended,
+            events.CallCancelled: self._call_cancelled,
+            events.CallRetried: self._call_retried,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Recorder {len(self._state)} calls, {len(self._jobs)} jobs>"
+
+    def __call__(self, event: events.Event) -> None:
+        """Take an event."""
+        with self._lock:
+            self._handlers[type(event)](event)
+
+    # --- the run and its jobs ----------------------------------------------------------------
+
+    def _run_started(self, event: events.RunStarted) -> None:
+        self._began = event.at
+
+    def _run_ended(self, event: events.RunEnded) -> None:
+        self._ended = event.at
+
+    def _job_of(self, job_id: str) -> _Job | None:
+        """Return what is known of a job, or make place for it; None where there is none left."""
+        number = self._numbers.get(job_id)
+        if number is None:
+            if len(self._jobs) >= MOST_JOBS:
+                self._left_out += 1
+                return None
+            self._jobs.append(_Job(job_id))
+            number = self._numbers[job_id] = len(self._jobs)
+        return self._jobs[number - 1]
+
+    def _job_created(self, event: events.JobCreated) -> None:
+        if (job := self._job_of(event.job_id)) is not None:
+            job.url, job.flavor, job.slots = event.job_url, event.flavor, event.slots
+            job.launched = event.at - event.seconds
+
+    def _job_started(self, event: events.JobStarted) -> None:
+        if (job := self._job_of(event.job_id)) is not None:
+            job.up, job.began = event.at, event.began
+            job.slots = event.slots or job.slots
+
+    def _job_ended(self, event: events.JobEnded) -> None:
+        if (job := self._job_of(event.job_id)) is not None:
+            job.ended, job.dollars = event.at, event.dollars
+            job.began = job.began if event.began is None else event.began
+
+    def _installing(self, event: events.Installing) -> None:
+        job = self._job_of(event.job_id)
+        if job is None or not self._has_room():
+            return
+        began, seconds = event.began, event.seconds
+        job.installs[began] = None if seconds is None else Period(began, began + seconds)
+
+    def _transferred(self, event: events.Transferred) -> None:
+        job = self._job_of(event.job_id)
+        if job is None:
+            return
+        period = Period(event.at - event.seconds, event.at, event.size)
+        last = job.transfers[-1] if job.transfers else None
+        # Parts of one result, and others that are fetched at the same time.
+        if last is not None and period.began <= (last.ended or 0.0):
+            began, size = min(last.began, period.began), last.size + period.size
+            job.transfers[-1] = Period(began, event.at, size)
+        elif self._has_room():
+            job.transfers.append(period)
+
+    def _has_room(self) -> bool:
+        self._periods += 1
+        room = self._periods <= MOST_PERIODS
+        self._left_out += not room
+        return room
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def _calls_submitted(self, event: events.CallsSubmitted) -> None:
+        calls, names = event.calls, event.names or ("",) * len(event.calls)
+        self._last = max(self._last, *calls)
+        missing = min(self._last, MOST_CALLS) - len(self._state)
+        if missing > 0:
+            for column, nothing in self._columns:
+                column.extend([nothing] * missing)
+        at, number = event.at, self._names.number
+        for call, name in zip(calls, names, strict=True):
+            if call <= MOST_CALLS:
+                self._state[call - 1] = _WAITING
+                self._submitted[call - 1] = at
+                if name:
+                    self._name[call - 1] = number(name)
+
+    def _calls_sent(self, event: events.CallsSent) -> None:
+        self._job_of(event.job_id)
+        job, at, known = self._numbers.get(event.job_id, 0), event.at, len(self._state)
+        for call in event.calls:
+            place = call - 1
+            if place < known:
+                before = self._job[place]
+                if before and before != job and self._jobs[before - 1].ended is not None:
+                    self._keep(_Attempt(call, before, self._sent[place]))
+                self._state[place], self._job[place], self._sent[place] = _SENT, job, at
+
+    def _call_retried(self, event: events.CallRetried) -> None:
+        """An attempt has raised: the call waits for the next one."""
+        place = event.call - 1
+        if place < len(self._state):
+            job = self._numbers.get(event.job_id or "", 0)
+            self._keep(_Attempt(event.call, job, self._sent[place], event))
+            self._state[place], self._job[place] = _WAITING, 0
+
+    def _keep(self, attempt: _Attempt) -> None:
+        if len(self._again) < MOST_AGAIN:
+            self._again.append(attempt)
+        else:
+            self._left_out += 1
+
+    def _call_ended(self, event: events.CallEnded) -> None:
+        place = event.call - 1
+        if place >= len(self._state):
+            return
+        self._heard[place] = event.at
+        if event.error is None:
+            self._state[place] = _DONE
+        else:
+            self._state[place] = _FAILED
+            self._error[place] = self._names.number(event.error)
+        if event.began is not None and event.slot is not None:
+            self._started[place], self._seconds[place] = event.began, event.seconds
+            self._slot[place] = event.slot
+            if event.job_id is not None:  # an earlier job may have answered after all
+                self._job[place] = self._numbers.get(event.job_id, 0)
+
+    def _call_cancelled(self, event: events.CallCancelled) -> None:
+        if event.call <= len(self._state):
+            self._state[event.call - 1] = _CANCELLED
+
+    # --- asked about it ----------------------------------------------------------------------
+
+    def recording(self) -> Recording:
+        """Return what is remembered."""
+        with self._lock:
+            columns = [column[:] for column, _ in self._columns]
+            again, names = list(self._again), list(self._names.texts)
+            jobs = tuple(map(_job_span, self._jobs))
+            began, ended, left_out = self._began, self._ended, self._left_out
+            calls_left_out = max(0, self._last - MOST_CALLS)
+        ids = [None, *(job.id for job in jobs)]
+        calls = [_attempt_span(one, columns, ids, names) for one in again]
+        for number, row in enumerate(zip(*columns, strict=True), 1):
+            state, submitted, sent, heard, began_at, seconds, job, slot, name, error = row
+            if state != _NONE:
+                calls.append(
+                    CallSpan(
+                        call=number,
+                        name=names[name],
+                        state=_STATES[state],
+                        job_id=ids[job],
+                        slot=None if slot == _NOWHERE else slot,
+                        submitted=submitted or None,
+                        sent=sent or None,
+                        began=began_at or None,
+                        seconds=seconds if began_at else None,
+                        heard=heard or None,
+                        error=names[error],
+                    )
+                )
+        return Recording(began, ended, tuple(calls), jobs, calls_left_out, left_out)
+
+
+def _attempt_span(
+    attempt: _Attempt, columns: list[array[Any]], ids: list[str | None], names: list[str]
+) -> CallSpan:
+    """Return the row of an attempt after which the call ran again."""
+    submitted, name, raised = columns[1], columns[8], attempt.raised
+    place = attempt.call - 1
+    return CallSpan(
+        call=attempt.call,
+        name=names[name[place]],
+        state="lost" if raised is None else "retried",
+        job_id=ids[attempt.job],
+        slot=None if raised is None else raised.slot,
+        submitted=submitted[place] or None,
+        sent=attempt.sent or None,
+        began=None if raised is None else raised.began,
+        seconds=None if raised is None or raised.began is None else raised.ran,
+        heard=None if raised is None else raised.at,
+        error="" if raised is None else raised.error,
+    )
+
+
+def _job_span(job: _Job) -> JobSpan:
+    # One that goes on has no end yet.
+    installs = (period or Period(began, None) for began, period in job.installs.items())
+    return JobSpan(
+        id=job.id,
+        url=job.url,
+        flavor=job.flavor,
+        slots=job.slots,
+        launched=job.launched,
+        began=job.began,
+        up=job.up,
+        ended=job.ended,
+        dollars=job.dollars,
+        installs=tuple(installs),
+        transfers=tuple(job.transfers),
+    )

@@ -1,0 +1,65 @@
+"""`timeline`, as a shell runs it, of a run whose process is gone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("nightly")
+
+
+def test_a_run_is_drawn_from_what_the_hub_and_its_logs_tell(shell, tmp_path):
+    path = tmp_path / "run.html"
+    done = shell("timeline", "nightly", "-o", str(path))
+
+    assert done.returncode == 0
+    assert f"{path}: 12 calls, 1 failed, " in done.stderr
+    assert "1 call failed; first call 6: ValueError." in done.stdout
+    page = path.read_text(encoding="utf-8")
+    assert "<title>Run nightly</title>" in page
+    assert "What only the process of the run knows" in page
+
+
+def test_a_program_reads_rows(shell, nightly):
+    done = shell("timeline", f"nightly@{nightly}", "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert [call["call"] for call in found["calls"]] == list(range(1, 13))
+    jobs = {job["id"]: job for job in found["jobs"]}
+    for call in found["calls"]:
+        job = jobs[call["job_id"]]
+        assert job["launched"] <= job["began"] <= job["up"] <= call["began"]
+        assert call["began"] + call["seconds"] <= job["ended"]
+        assert 0 <= call["slot"] < job["slots"]
+        assert (call["submitted"], call["heard"]) == (None, None)
+    assert {call["state"] for call in found["calls"]} == {"done", "failed"}
+    assert found["shares"]["running"] > 0
+    assert found["dollars"] > 0
+    assert found["over"]
+
+
+def test_a_run_that_goes_on_is_drawn_until_now(shell, hub, on, tmp_path):
+    import time
+
+    with on(hub, 1, name="endless") as executor:
+        executor.submit(abs, 1).result()
+        future = executor.submit(time.sleep, 600)
+        while not future.running():
+            time.sleep(0.01)
+        time.sleep(1.5)  # that a call is there is in the log after a second
+        found = json.loads(shell("timeline", "endless", "--json").stdout)
+        future.kill()
+
+    done, going = found["calls"]
+    assert (done["state"], going["state"]) == ("done", "sent")
+    assert not found["over"]
+    assert found["shares"]["running"] >= 1.0
+
+
+def test_a_file_that_cannot_be_written_is_said(shell, tmp_path):
+    done = shell("timeline", "nightly", "-o", str(tmp_path / "nowhere" / "run.html"))
+
+    assert done.returncode == 2
+    assert "run.html cannot be written" in done.stderr
