@@ -93,6 +93,7 @@ class AttachedRun:
             JobCost(
                 id=job.id,
                 url=job.url,
+                flavor=job.flavor,
                 running=job.running,
                 minutes=job.minutes,
                 dollars=job.dollars or 0.0,

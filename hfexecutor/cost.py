@@ -22,6 +22,7 @@ class JobCost:
     Attributes:
         id: The Hub's id of the job.
         url: Its page.
+        flavor: Its hardware.
         running: Whether it may run, and cost, still.
         minutes: Those that it has begun, from when it may have begun to run.
         dollars: The most that can be billed for them by the Hub's price list.
@@ -30,6 +31,7 @@ class JobCost:
 
     id: str
     url: str
+    flavor: str
     running: bool
     minutes: int
     dollars: float
@@ -59,7 +61,7 @@ class Cost:
 
     def __str__(self) -> str:
         if self.dollars is None:
-            return "not known: the Hub lists no price for this flavor"
+            return "not known: the Hub lists no price for a flavor of these jobs"
         running = sum(job.running for job in self.jobs)
         text = f"${self.dollars:.4f} so far"
         if self.max_cost is not None:
@@ -77,15 +79,22 @@ def cost_of(runner: Runner) -> Cost:
     machine, now = runner.machine, time.monotonic()
     budget = machine.budget
     jobs = [
-        JobCost(job.id, job.url, running=False, minutes=minutes, dollars=dollars)
-        for job, minutes, dollars in list(budget.over)
+        JobCost(job.id, job.url, kind, running=False, minutes=minutes, dollars=dollars)
+        for job, kind, minutes, dollars in list(budget.over)
     ]
     for worker_id, bill in budget:
         worker = machine.workers.get(worker_id)
         if worker is not None and (job := worker.job) is not None:
             minutes = bill.minutes_at(now)
             jobs.append(
-                JobCost(job.id, job.url, running=True, minutes=minutes, dollars=bill.cost(minutes))
+                JobCost(
+                    job.id,
+                    job.url,
+                    bill.kind,
+                    running=True,
+                    minutes=minutes,
+                    dollars=bill.cost(minutes),
+                )
             )
     return Cost(
         dollars=machine.dollars(now),

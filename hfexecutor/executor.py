@@ -41,7 +41,7 @@ from hfexecutor.timeline.recorded import timeline_of
 from hfexecutor.timeline.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from huggingface_hub import Volume
@@ -76,7 +76,14 @@ class HubExecutor(SubmittingExecutor):
             default, is 8.
         flavor: Hardware of each job. None, the default, is what the script's header says, else
             ``"cpu-basic"``, the cheapest. The Hub's list is at ``hf jobs hardware``; a name that is
-            not on it fails before anything is started.
+            not on it fails before anything is started. A list like ``["a100-large", "l40sx1"]`` is
+            in the order of preference: where the Hub has none of the first, or refuses it, the next
+            one is tried.
+        scheduling_timeout: Seconds (or "10m") that a job of one flavor of a list may wait for its
+            hardware. Then it is cancelled, and what it had aboard goes to one of the next flavor;
+            the one that did not come is not asked for again for half an hour. A job of the last one
+            waits as long as it takes. None, the default, is 5 minutes. Of no use, and refused,
+            where there is but one flavor.
         endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
             ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
             processes of this machine, without account, network or cost. That one has a user of
@@ -194,7 +201,8 @@ class HubExecutor(SubmittingExecutor):
         self,
         max_workers: int | None = None,
         *,
-        flavor: str | None = None,
+        flavor: str | Sequence[str] | None = None,
+        scheduling_timeout: float | str | None = None,
         endpoint: str | None = None,
         namespace: str | None = None,
         token: str | None = None,
@@ -374,7 +382,6 @@ class HubExecutor(SubmittingExecutor):
             sizes.append(("the initializer, with each job", len(options.initializer)))
         findings = self._calls.needs.explain(number, function_data, data)
         job = [
-            ("flavor", options.flavor),
             *offer(options, self._connect),
             ("image", options.image),
             ("timeout", f"{options.timeout:g} s"),
@@ -589,14 +596,18 @@ class HubExecutor(SubmittingExecutor):
     def __repr__(self) -> str:
         state = describe(self._pool, reuse_workers=self._options.reuse_workers)
         over = "shut down, " if self._shutdown else ""
-        return f"<HubExecutor {self._where}/{self._options.flavor} [{over}{state}]>"
+        return f"<HubExecutor {self._where}/{self._flavors} [{over}{state}]>"
+
+    @property
+    def _flavors(self) -> str:
+        return " or ".join(self._options.flavor)
 
     def _repr_html_(self) -> str:
         over = ", shut down" if self._shutdown else ""
         return describe_html(
             self._pool,
             title=HubExecutor.__name__,
-            detail=f"{self._where}/{self._options.flavor}{over}",
+            detail=f"{self._where}/{self._flavors}{over}",
             name=self._options.name,
             reuse_workers=self._options.reuse_workers,
         )
@@ -693,6 +704,7 @@ def _limits(options: Options) -> Limits:
         give_up_after=options.give_up_after,
         max_cost=options.max_cost,
         timeout=options.timeout,
+        scheduling_timeout=options.scheduling_timeout,
         room=room(options),
     )
 

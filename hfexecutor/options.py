@@ -14,7 +14,7 @@ import math
 import operator
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -44,6 +44,7 @@ __all__ = ["COLD_START", "MAX_WORKERS", "Options"]
 MAX_WORKERS: Final = 8  # what None stands for
 CHEAPEST: Final = "cpu-basic"  # likewise, for the flavor
 TIMEOUT: Final = 12 * 3600.0  # likewise, for the timeout
+SCHEDULING_TIMEOUT: Final = 300.0  # likewise, for how long one of several flavors is waited for
 KEEP_FOR: Final = 600.0  # what None stands for, where jobs outlive their process
 COLD_START: Final = 10.0  # seconds until a job takes its first call: 6 in the median on cpu-basic
 # Set for the whole job they would take uv and Python away from its supervisor.
@@ -127,12 +128,30 @@ def _yes_or_no(name: str, value: bool) -> bool:
     return value
 
 
-def _flavor(name: str, flavor: str | None) -> str:
-    if flavor is None:
-        return CHEAPEST
+def _flavors(name: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the flavors of a list in its order, or the one that is given."""
+    if given is None:
+        return (CHEAPEST,)
+    if isinstance(given, (set, frozenset, Mapping)):
+        raise TypeError(
+            f"{name} must be a list, for its order says which is preferred; not {given!r}"
+        )
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return (_flavor(name, given),)
+    flavors = tuple(_flavor(name, one) for one in given)
+    if not flavors:
+        raise ValueError(f"{name} must not be an empty list; the cheapest is {CHEAPEST!r}")
+    if twice := [flavor for flavor in dict.fromkeys(flavors) if flavors.count(flavor) > 1]:
+        raise ValueError(f"{name} names {twice[0]!r} twice: each is tried in its place, once")
+    return flavors
+
+
+def _flavor(name: str, flavor: str) -> str:
     value = getattr(flavor, "value", flavor)  # huggingface_hub's enum is welcome, too
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string such as 'cpu-basic', not {flavor!r}")
+        raise TypeError(
+            f"{name} must be a string such as 'cpu-basic', or a list of such, not {flavor!r}"
+        )
     if not value.strip():
         raise ValueError(f"{name} must not be empty; the cheapest is {CHEAPEST!r}")
     return value
@@ -208,6 +227,30 @@ def _check_retries(retry_on: tuple[type[BaseException], ...], max_retries: int) 
             "retry_on runs calls again, and with max_retries=0 none ever runs twice: make "
             "max_retries 1 or more, or leave one of the two out"
         )
+
+
+def _scheduling_timeout(name: str, value: float | str | None) -> float | None:
+    return None if value is None else _seconds(name, value)
+
+
+def _waits_for_hardware(values: Mapping[str, Any]) -> float:
+    """Return the seconds that a flavor is waited for, checked together with other options."""
+    seconds: float | None = values["scheduling_timeout"]
+    if seconds is None:
+        return SCHEDULING_TIMEOUT
+    if len(values["flavor"]) == 1:
+        raise ValueError(
+            "scheduling_timeout is how long a flavor is waited for until the next one of a list "
+            f"is tried, and there is only {values['flavor'][0]!r}: make flavor a list, or leave it "
+            "out"
+        )
+    if not values["reuse_workers"] and not values["max_retries"]:
+        raise ValueError(
+            "scheduling_timeout cannot be kept with reuse_workers=False and max_retries=0: each "
+            "job has its call aboard, which must not go to another one. Allow a retry, or leave it "
+            "out"
+        )
+    return seconds
 
 
 def _dollars(name: str, value: float | None) -> float | None:
@@ -360,7 +403,8 @@ class Options:
     """
 
     max_workers: int = _option(_workers, None)
-    flavor: str = _option(_flavor, None)
+    flavor: tuple[str, ...] = _option(_flavors, None)
+    scheduling_timeout: float = _option(_scheduling_timeout, None)
     image: str = _option(_image, None)
     python: str | None = _option(_unchecked, None)
     dependencies: Dependencies = _option(_dependencies, AUTO, of_calls=True)  # noqa: RUF009  (it is a field)
@@ -403,7 +447,10 @@ class Options:
         """What each call carries of them."""
         retry = RetryRule(self.retry_on, self.retry_wait) if self.retry_on else None
         return CallOptions(
-            call_timeout=self.call_timeout, max_retries=self.max_retries, retry=retry
+            call_timeout=self.call_timeout,
+            max_retries=self.max_retries,
+            retry=retry,
+            kinds=self.flavor,
         )
 
     def with_options(self, **given: Any) -> Options:
@@ -461,6 +508,7 @@ class Options:
             values[field.name] = field.metadata["check"](field.name, values[field.name])
         values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
         _check_retries(values["retry_on"], values["max_retries"])
+        values["scheduling_timeout"] = _waits_for_hardware(values)
         values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
         _check_size({name: values[name] for name in VARIABLE_NAMES})
         values["python"] = python_option(values["python"], values["image"])

@@ -90,7 +90,7 @@ def stats_of(runner: Runner) -> Stats:
         requests=connection.hub.requests if connection is not None else 0,
         messages=counters.messages,
         seconds=round(seconds, 3),
-        dollars=None if budget.prices is None else budget.spent(now),
+        dollars=None if budget.unknown or not budget.prices else budget.spent(now),
     )
 
 

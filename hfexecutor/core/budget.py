@@ -29,7 +29,7 @@ _REMEMBERED = 1000  # jobs that are over, each of which can be asked for
 
 
 class Prices(NamedTuple):
-    """Dollars an hour: of a job, and of its exposed port."""
+    """Dollars an hour: of a job of one kind, and of its exposed port."""
 
     job: float
     door: float
@@ -44,15 +44,17 @@ class Bill:
     """The minutes of one job.
 
     Attributes:
+        kind: What it is a job of.
         hourly: Dollars an hour, the port included.
         since: When it may have begun to run, at the earliest; infinity before its launch is sent.
         minutes: Those that were granted, with a limit; else 1.
         ending: No further minute was granted.
     """
 
-    __slots__ = ("ending", "hourly", "minutes", "since")
+    __slots__ = ("ending", "hourly", "kind", "minutes", "since")
 
-    def __init__(self, hourly: float) -> None:
+    def __init__(self, kind: str, hourly: float) -> None:
+        self.kind = kind
         self.hourly = hourly
         self.since = math.inf
         self.minutes = 1
@@ -85,23 +87,25 @@ class Budget:
         rules: How long before the end of a minute a job is ended.
 
     Attributes:
-        prices: What a job costs; None before the Hub was asked, and where it does not say.
+        prices: What a job of each kind costs, as far as the Hub says.
+        unknown: A job was launched of which nobody knows the price.
         past: Dollars of the jobs that are over.
-        over: The last of them, with their minutes and dollars.
+        over: The last of them, with their kind, minutes and dollars.
         due: When a minute may have to be granted next; infinity without a limit.
 
     >>> budget = Budget(0.01, Rules())
-    >>> budget.prices = Prices(job=0.54, door=0.0)
-    >>> budget.affords(door=False)
+    >>> budget.prices["cpu-basic"] = Prices(job=0.54, door=0.0)
+    >>> budget.affords("cpu-basic", door=False)
     1
     """
 
     def __init__(self, most: float | None, rules: Rules) -> None:
         self.most = math.inf if most is None else most
         self._ahead = rules.end_ahead
-        self.prices: Prices | None = None
+        self.prices: dict[str, Prices] = {}
+        self.unknown = False
         self.past = 0.0
-        self.over: deque[tuple[JobSeen, int, float]] = deque(maxlen=_REMEMBERED)
+        self.over: deque[tuple[JobSeen, str, int, float]] = deque(maxlen=_REMEMBERED)
         self._bills: dict[str, Bill] = {}
         self._granted = 0.0  # dollars of the minutes granted to jobs that are not over
         self.due = math.inf
@@ -123,23 +127,24 @@ class Budget:
         # A millionth of a cent is no money: sums of fractions do not come out even.
         return self.most - self.past - self._granted + 1e-8
 
-    def hourly(self, *, door: bool) -> float:
+    def hourly(self, kind: str, *, door: bool) -> float:
         """Return what a job costs an hour, with or without an exposed port; 0 if nobody knows."""
-        prices = self.prices
+        prices = self.prices.get(kind)
         return 0.0 if prices is None else prices.job + (prices.door if door else 0.0)
 
-    def affords(self, *, door: bool) -> float:
+    def affords(self, kind: str, *, door: bool) -> float:
         """Return how many more jobs can be paid for, for a minute each; perhaps infinity."""
-        minute = self.hourly(door=door) / 60
+        minute = self.hourly(kind, door=door) / 60
         if not self.is_limited or not minute:
             return math.inf
         return max(0, math.floor(self.left / minute))
 
     # --- the life of a bill ------------------------------------------------------------------
 
-    def open(self, worker: str, *, door: bool) -> None:
+    def open(self, worker: str, kind: str, *, door: bool) -> None:
         """A job is wanted: grant it its first minute."""
-        bill = self._bills[worker] = Bill(self.hourly(door=door))
+        bill = self._bills[worker] = Bill(kind, self.hourly(kind, door=door))
+        self.unknown = self.unknown or kind not in self.prices
         self._granted += bill.cost(1)
 
     def sent(self, worker: str, now: float) -> None:
@@ -157,20 +162,23 @@ class Budget:
         bill = self._bills[worker]
         bill.since = max(bill.since, asked)
 
-    def close(self, worker: str, now: float, job: JobSeen | None) -> None:
-        """It is over: what it can be billed is spent. One that never had a job costs nothing."""
+    def close(self, worker: str, now: float, job: JobSeen | None, *, began: bool = True) -> None:
+        """It is over: what it can be billed is spent. What never `began` costs nothing."""
         bill = self._bills.pop(worker)
         self._granted -= bill.cost(bill.minutes)
         if not self._bills:
             self._granted = 0.0  # what fractions have left of it
         if job is not None:
-            minutes = bill.minutes_at(now)
+            minutes = bill.minutes_at(now) if began else 0
             self.past += bill.cost(minutes)
-            self.over.append((job, minutes, bill.cost(minutes)))
+            self.over.append((job, bill.kind, minutes, bill.cost(minutes)))
 
     def note_stray(self) -> None:
-        """A job was cancelled that was no worker's: it is billed all the same."""
-        self.past += self.hourly(door=True) / 60
+        """A job was cancelled that was no worker's: it is billed all the same.
+
+        Its kind is not known, so it counts as one of the dearest.
+        """
+        self.past += max((self.hourly(kind, door=True) for kind in self.prices), default=0.0) / 60
 
     # --- minutes -----------------------------------------------------------------------------
 

@@ -40,11 +40,13 @@ class CallOptions:
             never begins twice.
         retry: Says whether, and when, it runs again after it has raised; opaque to the core, None
             for never.
+        kinds: The kinds of workers that it may run on, the preferred one first.
     """
 
     call_timeout: float | None = None
     max_retries: int = 2
     retry: Any = None
+    kinds: tuple[str, ...] = ("",)
 
 
 _DEFAULT: Final = CallOptions()
@@ -136,6 +138,11 @@ class Call:
     def number(self) -> int:
         """What it was submitted as, whichever attempt this is."""
         return number_of(self.id)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it asks for."""
+        return self.options.kinds
 
     @property
     def retries_left(self) -> int:

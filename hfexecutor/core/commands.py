@@ -42,7 +42,9 @@ __all__ = [
 
 
 class Connect(NamedTuple):
-    """Check token, namespace and flavor. Answered by Connected or ConnectFailed."""
+    """Check token, namespace and these kinds. Answered by Connected or ConnectFailed."""
+
+    kinds: tuple[str, ...]
 
 
 class Launch(NamedTuple):
@@ -59,6 +61,7 @@ class Post(NamedTuple):
     """
 
     worker: str
+    kind: str
     attempt: int
     calls: tuple[Call, ...]
     slots: int
@@ -90,9 +93,13 @@ class Inspect(NamedTuple):
 
 
 class CancelJob(NamedTuple):
-    """Make sure that a job runs no longer. Answered by CancelEnded."""
+    """Make sure that a job runs no longer. Answered by CancelEnded.
+
+    With `look`, find out whether it ever began.
+    """
 
     job: str
+    look: bool = False
 
 
 # --- of a job --------------------------------------------------------------------------------

@@ -158,29 +158,30 @@ def share(queued: int, jobs: int, slots: int) -> int:
 def jobs_wanted(
     *,
     outstanding: int,
-    slots: int,
     live: int,
+    slots: int,
     most: int,
     duration: float | None = None,
     cold_start: float | None = None,
     stalled: bool = False,
 ) -> int:
-    """Return how many jobs to start now.
+    """Return how many jobs of so many `slots` to start now.
 
-    One slot for each outstanding call, up to `most` jobs; but none when what is live will be
-    through the work before a new job could begin (`cold_start` seconds, as measured). That is a
-    forecast from earlier calls: once outcomes fail to appear (`stalled`) it counts no more.
+    One slot for each outstanding call, beside the `live` ones, with `most` jobs; but none when what
+    is live will be through the work before a new job could begin (`cold_start` seconds, as
+    measured). That is a forecast from earlier calls: once outcomes fail to appear (`stalled`) it
+    counts no more.
 
-    >>> jobs_wanted(outstanding=10, slots=2, live=1, most=4)
+    >>> jobs_wanted(outstanding=10, live=2, slots=2, most=3)
     3
-    >>> jobs_wanted(outstanding=100, slots=1, live=2, most=8, duration=0.001, cold_start=6.0)
+    >>> jobs_wanted(outstanding=100, live=2, slots=1, most=6, duration=0.001, cold_start=6.0)
     0
     """
-    wanted = min(most, math.ceil(outstanding / slots)) - live
+    wanted = min(most, math.ceil((outstanding - live) / slots))
     if wanted <= 0:
         return 0
     if live and not stalled and duration is not None and cold_start is not None:
-        remaining = outstanding * duration / (live * slots)
+        remaining = outstanding * duration / live
         if remaining < cold_start:
             return 0
     return wanted

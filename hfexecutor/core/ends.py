@@ -82,15 +82,25 @@ class Ends:
 
     def fail_all(self, error: BaseException) -> None:
         """End every open call with this error, and stop every job."""
-        state = self._state
-        for call in list(state.pending.open.values()):
-            worker = state.workers.get(call.worker)
+        self._fail(list(self._state.pending.open.values()), error)
+        for worker in list(self._state.workers.values()):
+            self.stop(worker)
+
+    def fail_queue(self, kinds: tuple[str, ...], error: BaseException) -> None:
+        """End every open call that asks for these kinds, and stop the jobs that were for them."""
+        calls = self._state.pending.open.values()
+        self._fail([call for call in calls if call.kinds == kinds], error)
+        for worker in list(self._state.workers.values()):
+            if worker.asked_by == kinds and not worker.held:
+                self.stop(worker)
+
+    def _fail(self, calls: Iterable[Call], error: BaseException) -> None:
+        for call in calls:
+            worker = self._state.workers.get(call.worker)
             where = ""
             if worker is not None and worker.job is not None:
                 where = f"The call was in {worker.describe()}."
             self.fail(call, failures.with_note(error, where))
-        for worker in list(state.workers.values()):
-            self.stop(worker)
 
     def note_cancelled(self, call: Call) -> None:
         """A call is closed whose future was cancelled by its owner."""
@@ -193,14 +203,17 @@ class Ends:
         if door is Door.AWAITED:
             state.polling.nudge(state.now)
 
-    def stop(self, worker: Worker) -> None:
-        """Cancel a worker's job; while it is being launched, as soon as it exists."""
+    def stop(self, worker: Worker, *, look: bool = False) -> None:
+        """Cancel a worker's job; while it is being launched, as soon as it exists.
+
+        With `look`, find out whether a job that is not known to have begun ever did.
+        """
         if worker.cancelling or worker.over:
             return
         worker.cancelling = True
         self._state.touch(worker)
         if worker.job is not None:
-            self.cancel_job(worker)
+            self.cancel_job(worker, look=look)
         elif worker.launch.state not in IN_DOUBT:
             self.give_up_launch(worker)
 
@@ -226,13 +239,13 @@ class Ends:
         incomplete, state = worker.channel.outgoing.incomplete, self._state
 
         def judge(call: Call) -> Verdict:
-            if call.id in incomplete:
+            if call.id in incomplete or worker.never_began:
                 return Verdict.UNTRIED
             if worker.owes_nothing and call.bounced < state.rules.bounced:
                 return Verdict.BOUNCED
             return Verdict.LOST
 
-        if (count := self.empty(worker, judge)) and not state.adopted:
+        if (count := self.empty(worker, judge)) and not state.adopted and not worker.never_began:
             text = f"{worker.describe()} is lost, {count} calls run again"
             state.report(logging.WARNING, text)
             state.counters.retried += count
@@ -267,7 +280,7 @@ class Ends:
         state.touched.pop(worker.id, None)
         state.agenda.drop(worker.id)
         if not state.adopted:  # who has launched it reckons what it costs
-            state.budget.close(worker.id, state.now, job)
+            state.budget.close(worker.id, state.now, job, began=not worker.never_began)
         if launch.doubtful or launch.state is LaunchState.POSTED:
             self.doubt = True
             since = launch.unclear_at if launch.doubtful else state.now
@@ -284,14 +297,16 @@ class Ends:
 
     # --- of jobs -----------------------------------------------------------------------------
 
-    def cancel_job(self, worker: Worker) -> None:
-        """Have the job of a worker cancelled that is being stopped."""
+    def cancel_job(self, worker: Worker, *, look: bool = False) -> None:
+        """Have the job of a worker cancelled that is being stopped; for `look` see there."""
         assert worker.job is not None
         if worker.phase in TERMINAL:
             self.lose(worker)
         elif worker.job.id not in self.cancelling:
             self.cancelling.add(worker.job.id)
-            self._state.do(do.CancelJob(worker.job.id))
+            # What was aboard of a job that never began runs elsewhere as if nothing had been.
+            look = (look or bool(worker.held)) and not worker.has_begun
+            self._state.do(do.CancelJob(worker.job.id, look))
 
     def cancel_ended(self, event: ev.CancelEnded) -> None:
         """A job is cancelled, or nobody knows."""
@@ -310,6 +325,7 @@ class Ends:
                 worker.cancelling = False
                 state.touch(worker)
             else:
+                worker.never_began = not event.began and not worker.has_spoken
                 self.lose(worker)
 
     @staticmethod

@@ -50,6 +50,7 @@ __all__ = [
     "LogEnded",
     "Looked",
     "News",
+    "Offer",
     "Outcome",
     "Refused",
     "RetryWeighed",
@@ -127,22 +128,30 @@ class JobSeen(NamedTuple):
     started: float | None = None
 
 
-class Connected(NamedTuple):
-    """Token, namespace and flavor are good.
+class Offer(NamedTuple):
+    """What the Hub offers as one kind of worker.
 
-    A job of that flavor is for so many calls at once as it has `slots`, if the user says nothing
-    else. `hourly` is its price in dollars an hour, None where the Hub lists none, and `door_hourly`
-    that of an exposed port.
+    A job of it is for so many calls at once as it has `slots`, if the user says nothing else.
+    `hourly` is its price in dollars an hour, None where the Hub lists none, and `door_hourly` that
+    of an exposed port.
     """
 
+    kind: str
     slots: int
     hourly: float | None = None
     door_hourly: float = 0.0
 
 
+class Connected(NamedTuple):
+    """Token, namespace and these kinds are good: all that one Connect has named."""
+
+    offers: tuple[Offer, ...]
+
+
 class ConnectFailed(NamedTuple):
     """They are not, or nobody can be asked; `for_good` says that asking again is of no use."""
 
+    kinds: tuple[str, ...]
     error: HubExecutorError
     for_good: bool = False
 
@@ -209,10 +218,14 @@ class Inspected(NamedTuple):
 
 
 class CancelEnded(NamedTuple):
-    """A job was cancelled, or is over anyway; with `error` nobody knows."""
+    """A job was cancelled, or is over anyway; with `error` nobody knows.
+
+    `began` is False where the Hub says that it never did.
+    """
 
     job: str
     error: HubExecutorError | None = None
+    began: bool = True
 
 
 # --- a job says ------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
-    from hfexecutor.core.placement import Placement
     from hfexecutor.core.retries import Retries
     from hfexecutor.core.state import State
     from hfexecutor.core.tracking import Tracking
@@ -38,21 +37,13 @@ class Incoming:
     """
 
     def __init__(
-        self,
-        state: State,
-        ends: Ends,
-        doors: Doors,
-        tracking: Tracking,
-        placement: Placement,
-        *,
-        retries: Retries,
+        self, state: State, ends: Ends, doors: Doors, tracking: Tracking, *, retries: Retries
     ) -> None:
         self._state = state
         self._ends = ends
         self._retries = retries
         self._doors = doors
         self._tracking = tracking
-        self._placement = placement
         self.broken: BrokenHubExecutor | None = None
 
     # --- the ways ----------------------------------------------------------------------------
@@ -178,7 +169,7 @@ class Incoming:
             if call.worker != worker.id:
                 self._ends.release(call)
             worker.answered(call, outcome.duration, state.now)
-            self._placement.duration = worker.duration
+            state.pending.queue(call.kinds).duration = worker.duration
             self._note_end(worker, call, outcome)
 
     def _note_end(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:

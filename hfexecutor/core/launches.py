@@ -18,6 +18,8 @@ from hfexecutor.errors import HubRequestError, HubUnavailableError, RateLimitedE
 
 if TYPE_CHECKING:
     from hfexecutor.core.ends import Ends
+    from hfexecutor.core.kinds import Kind
+    from hfexecutor.core.pending import Queue
     from hfexecutor.core.placement import Placement
     from hfexecutor.core.state import State
     from hfexecutor.errors import HubExecutorError
@@ -37,13 +39,15 @@ class Launches:
         self._placement = placement
         self._told_of: set[str] = set()  # jobs with our labels that are not ours
 
-    def start(self, slots: int) -> None:
-        """Start a worker."""
+    def start(self, queue: Queue, kind: Kind, slots: int) -> None:
+        """Start a worker for the calls of a queue."""
         state = self._state
         worker_id = f"{state.rng.getrandbits(64):016x}"
         one_shot = state.ports.given_up
         worker = Worker(
             worker_id,
+            kind=kind.name,
+            asked_by=queue.kinds,
             slots=1 if not state.limits.reuse_workers else slots,
             one_shot=one_shot,
             port=None if one_shot else state.rng.randrange(*PORTS),
@@ -54,7 +58,7 @@ class Launches:
             now=state.now,
         )
         state.workers[worker_id] = worker
-        state.budget.open(worker_id, door=not one_shot)
+        state.budget.open(worker_id, kind.name, door=not one_shot)
         state.touch(worker)
         state.do(worker.launch.begin())
 
@@ -77,9 +81,16 @@ class Launches:
         worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job
         state.budget.sent(worker.id, state.now)
         state.touch(worker)
-        calls = tuple(worker.held.values())
         state.do(
-            do.Post(worker.id, event.attempt, calls, worker.slots, worker.one_shot, worker.port)
+            do.Post(
+                worker.id,
+                worker.kind,
+                event.attempt,
+                tuple(worker.held.values()),
+                worker.slots,
+                worker.one_shot,
+                worker.port,
+            )
         )
 
     def _board(self, worker: Worker) -> bool:
@@ -89,23 +100,24 @@ class Launches:
         must not run twice, none go aboard of a job that can be reached later: so its launch can be
         repeated until it succeeds, and if that makes two jobs only one is ever given a call.
         """
-        limits, pending = self._state.limits, self._state.pending
+        limits, queue = self._state.limits, self._state.pending.queue(worker.asked_by)
         if worker.launch.attempt > 1 and (worker.held or not worker.launch.repeatable):
             return bool(worker.held)
-        if pending.next() is None:
+        if queue.next() is None:
             return False
         count = worker.slots
         if worker.one_shot and limits.reuse_workers:
-            count = self._placement.aboard(pending, worker.slots)
-        while worker.one_shot and (call := pending.next()) and call.size > limits.room:
+            kind = self._state.kinds[worker.kind]
+            count = self._placement.aboard(queue, self._state.pending.times, kind, worker.slots)
+        while worker.one_shot and (call := queue.next()) and call.size > limits.room:
             self._ends.fail(call, failures.too_large(call.size, limits.room))
         room = limits.room - self._state.rules.entry * count
-        calls = pending.dequeue(count, room, repeatable=not worker.one_shot)
-        if not calls and worker.one_shot and pending.next() is not None:
-            calls = pending.dequeue(1, limits.room)
+        calls = queue.dequeue(count, room, repeatable=not worker.one_shot)
+        if not calls and worker.one_shot and queue.next() is not None:
+            calls = queue.dequeue(1, limits.room)
         worker.board(calls)
         worker.launch.repeatable = worker.may_all_run_again
-        return bool(calls) or (not worker.one_shot and pending.next() is not None)
+        return bool(calls) or (not worker.one_shot and queue.next() is not None)
 
     # --- the answer --------------------------------------------------------------------------
 
@@ -184,6 +196,17 @@ class Launches:
         state.do(worker.read_log(state.now))
         state.polling.expect(state.now)
 
+    def _try_next(self, worker: Worker, error: HubExecutorError) -> bool:
+        """The Hub refuses a kind: see to it that the next one is tried, if there is one."""
+        state = self._state
+        following = state.kinds.after(worker.kind, worker.asked_by, state.now)
+        if following is None or (worker.launch.doubtful and not worker.may_all_run_again):
+            return False
+        state.kinds[worker.kind].passed_over_until = state.now + state.rules.passed_over
+        text = f"no job of {worker.kind} can be started, trying {following.name}: {error}"
+        state.report(logging.WARNING, text)
+        return True
+
     def _not_launched(self, worker: Worker, error: HubExecutorError) -> None:
         """The Hub refuses a launch: go on with what there is, or give up at once."""
         state, ends, doubtful = self._state, self._ends, worker.launch.doubtful
@@ -193,16 +216,18 @@ class Launches:
             state.report(logging.WARNING, text)
             state.ports.given_up = True
             ends.pass_on(worker, error, attempted=False)
-        elif up := [w for w in state.live if w.hello is not None]:
+        elif type(error) is HubRequestError and self._try_next(worker, error):
+            ends.pass_on(worker, error, attempted=doubtful)
+        elif up := [w for w in state.live if w.hello is not None and w.kind in worker.asked_by]:
             # Credits or capacity are at an end, say: what runs is paid for, and can do the rest.
             text = f"no more jobs for now, going on with {len(up)}: {error}"
             state.report(logging.WARNING, text)
-            self._placement.most_jobs = len(up)
+            state.kinds[worker.kind].most_jobs = sum(w.kind == worker.kind for w in up)
             if isinstance(error, (HubUnavailableError, RateLimitedError)):  # that passes
                 state.agenda.set(RETRY, state.now + state.rules.pause)
             ends.pass_on(worker, error, attempted=doubtful)
         elif doubtful and not worker.may_all_run_again:
             ends.pass_on(worker, error, attempted=True)  # it may have run: not once more
         else:
-            ends.fail_all(error)
+            ends.fail_queue(worker.asked_by, error)
             ends.remove(worker)

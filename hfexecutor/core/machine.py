@@ -16,9 +16,10 @@ Its parts, each of which knows those above it, and none below::
     state       what they share               doors       opened, given up
     ends        of workers and their calls    tracking    stages and logs, and what they mean
     retries     of calls that raised          incoming    what jobs say
-    launches    from a wish to a job          scheduling  who gets what
-    adopting    another process's run         closing     the end of the run
-    spending    no minute too much            probing     of the silent
+    launches    from a wish to a job          scarcity    of those that wait for hardware
+    adopting    another process's run         scheduling  who gets what
+    spending    no minute too much            closing     the end of the run
+    probing     of the silent
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from hfexecutor.core.launches import RETRY, Launches
 from hfexecutor.core.placement import Placement
 from hfexecutor.core.probing import PULSE, Probing
 from hfexecutor.core.retries import AGAIN, Retries
+from hfexecutor.core.scarcity import Scarcity
 from hfexecutor.core.scheduling import Scheduling
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
@@ -91,15 +93,14 @@ class Machine:
         state = self._state = State(limits, rules, claim=claim, rng=rng)
         self.pending, self.workers, self.counters = state.pending, state.workers, state.counters
         self.budget = state.budget
-        placement = self._placement = Placement(limits, rules)
+        placement = Placement(limits, rules, state.kinds)
         ends = self._ends = Ends(state)
         retries = self._retries = Retries(state)
         launches = Launches(state, ends, placement)
         doors = Doors(state, ends)
-        tracking = self._tracking = Tracking(state, ends, launches, doors, placement)
-        incoming = self._incoming = Incoming(
-            state, ends, doors, tracking, placement, retries=retries
-        )
+        tracking = self._tracking = Tracking(state, ends, launches, doors)
+        incoming = self._incoming = Incoming(state, ends, doors, tracking, retries=retries)
+        self._scarcity = Scarcity(state, ends)
         probing = self._probing = Probing(state)
         spending = Spending(state, ends)
         scheduling = self._scheduling = Scheduling(state, ends, launches, spending, placement)
@@ -143,7 +144,7 @@ class Machine:
             AGAIN: retries.resume,
             MINUTE: spending.renew,
             PULSE: probing.pulse,
-            RETRY: self._allow_more_jobs,
+            RETRY: state.kinds.allow_more,
             PART: closing.end,
             SWEEP: closing.finish,
         }
@@ -295,15 +296,14 @@ class Machine:
             self._closing.listed(event)
         else:
             self._tracking.listed(event)
+            if self.adopting is None:
+                self._scarcity.look(event.asked)
 
     def _list_failed(self, event: ev.ListFailed) -> None:
         if self._closing.sweeping:  # who waits for the end has waited for the Hub long enough
             self._closing.finish()
         else:
             self._tracking.list_failed(event)
-
-    def _allow_more_jobs(self) -> None:
-        self._placement.most_jobs = math.inf
 
     # --- it is time --------------------------------------------------------------------------
 
@@ -323,7 +323,7 @@ class Machine:
             else:
                 self._tracking.read_on(worker)
         if now >= worker.ages_at:  # what follows is decided when calls and workers are parted
-            worker.aged = True
+            worker.retiring = True
             text = f"{worker.describe()} is close to its timeout: it gets no more calls"
             state.report(logging.INFO, text)
         if not worker.over and now >= worker.leave_by:
@@ -345,8 +345,7 @@ class Machine:
 
     def dollars(self, now: float) -> float | None:
         """Return the most that can be billed until now; None if jobs were launched at no price."""
-        unknown = self.counters.jobs and self.budget.prices is None
-        return None if unknown else self.budget.spent(now)
+        return None if self.budget.unknown else self.budget.spent(now)
 
     @property
     def past_jobs(self) -> frozenset[str]:

@@ -7,11 +7,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from hfexecutor.core.call import Call, CallOptions
 
-__all__ = ["CallTimes", "Pending"]
+__all__ = ["CallTimes", "Pending", "Queue"]
 
 
 class CallTimes:
@@ -38,64 +38,36 @@ class CallTimes:
         return max(self.longest, seen) if self.endless else self.longest
 
 
-class Pending:
-    """Open calls by id, and the queue of those that no worker holds.
+class Queue:
+    """Calls that no worker holds, and that ask for the same kinds of workers, in their order.
 
     Attributes:
-        open: All calls whose future is not done.
-        waiting: How many of them are in the queue.
-        attempts: By number, the ids of those that were submitted under another one.
-        times: How long calls may run.
+        kinds: What they ask for.
+        waiting: How many there are.
+        duration: Mean seconds of recent calls that asked for these, on whichever worker; None
+            before one was answered.
+        starved_since: Since when no worker may have them, as those of others take all places;
+            infinity while that is not so.
     """
 
-    def __init__(self) -> None:
-        self.open: dict[int, Call] = {}
+    def __init__(self, kinds: tuple[str, ...], still_open: Container[int]) -> None:
+        self.kinds = kinds
         self.waiting = 0
-        self.attempts: dict[int, list[int]] = {}
-        self.times = CallTimes()
-        self._options: CallOptions | None = None  # the last one's: most have the same
+        self.duration: float | None = None
+        self.starved_since = math.inf
+        self._open = still_open
         # May hold calls that are not open any more: they are passed over.
-        self._queue: deque[Call] = deque()
+        self._calls: deque[Call] = deque()
 
     def __repr__(self) -> str:
-        return f"<Pending {len(self.open)} open, {self.waiting} waiting>"
-
-    def enter(self, calls: Iterable[Call]) -> bool:
-        """Put new calls last; say whether calls may take longer now than those before."""
-        new = {call.id: call for call in calls}
-        self.open.update(new)
-        self._queue.extend(new.values())
-        self.waiting += len(new)
-        longer = False
-        for call in new.values():
-            if call.options is not self._options:
-                self._options = call.options
-                longer = self.times.note(call.options.call_timeout) or longer
-        return longer
-
-    def delay(self, call: Call) -> None:
-        """Put a call among the open ones, and not into the queue: it is another's next attempt."""
-        call.delayed = True
-        self.open[call.id] = call
-        self.attempts.setdefault(call.number, []).append(call.id)
-
-    def release(self, call: Call) -> None:
-        """Put a call last whose time has come."""
-        call.delayed = False
-        self._queue.append(call)
-        self.waiting += 1
-
-    def of(self, number: int) -> list[Call]:
-        """Return what is open of the call that was submitted under this number."""
-        ids = [number, *self.attempts.get(number, ())]
-        return [self.open[call_id] for call_id in ids if call_id in self.open]
+        return f"<Queue for {' or '.join(self.kinds)}, {self.waiting} waiting>"
 
     def next(self) -> Call | None:
-        """Return the call that is first in the queue, and leave it there."""
-        queue = self._queue
-        while queue and queue[0].id not in self.open:
-            queue.popleft()
-        return queue[0] if queue else None
+        """Return the call that is first, and leave it there."""
+        calls = self._calls
+        while calls and calls[0].id not in self._open:
+            calls.popleft()
+        return calls[0] if calls else None
 
     @property
     def is_risky(self) -> bool:
@@ -104,7 +76,7 @@ class Pending:
         return call is not None and call.lost > 0
 
     def dequeue(self, count: int, room: float, *, repeatable: bool = False) -> list[Call]:
-        """Take up to `count` calls from the head of the queue, of `room` bytes at the most.
+        """Take up to `count` calls from the head, of `room` bytes at the most.
 
         What several of them refer to travels once, and counts once. One that may have killed a
         worker gets no company: it is taken alone, or left. With `repeatable` one that must not
@@ -121,24 +93,102 @@ class Pending:
                 aboard |= refers
             if room < 0 or (call.lost and calls):
                 break
-            calls.append(self._queue.popleft())
+            calls.append(self._calls.popleft())
             if call.lost:
                 break
         self.waiting -= len(calls)
         return calls
 
+    def append(self, call: Call) -> None:
+        """Put a call last."""
+        self._calls.append(call)
+        self.waiting += 1
+
+    def prepend(self, call: Call) -> None:
+        """Put a call first."""
+        self._calls.appendleft(call)
+        self.waiting += 1
+
     def take(self, call: Call) -> None:
-        """Take this call out of the queue: a worker turns out to hold it."""
-        self._queue.remove(call)
+        """Take this call out: a worker turns out to hold it."""
+        self._calls.remove(call)
         self.waiting -= 1
+
+    def pass_over(self) -> None:
+        """Note that one of its calls is open no longer."""
+        self.waiting -= 1
+        if not self.waiting:
+            self._calls.clear()
+
+
+class Pending:
+    """Open calls by id, and the queues of those that no worker holds.
+
+    Attributes:
+        open: All calls whose future is not done.
+        queues: By the kinds that their calls ask for; those that were ever asked for.
+        attempts: By number, the ids of those that were submitted under another one.
+        times: How long calls may run.
+    """
+
+    def __init__(self) -> None:
+        self.open: dict[int, Call] = {}
+        self.queues: dict[tuple[str, ...], Queue] = {}
+        self.attempts: dict[int, list[int]] = {}
+        self.times = CallTimes()
+        self._options: CallOptions | None = None  # the last one's: most have the same
+
+    def __repr__(self) -> str:
+        return f"<Pending {len(self.open)} open, {self.waiting} waiting>"
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait in all."""
+        return sum(queue.waiting for queue in self.queues.values())
+
+    def queue(self, kinds: tuple[str, ...]) -> Queue:
+        """Return the queue of calls that ask for these kinds."""
+        queue = self.queues.get(kinds)
+        if queue is None:
+            queue = self.queues[kinds] = Queue(kinds, self.open)
+        return queue
+
+    def enter(self, calls: Iterable[Call]) -> bool:
+        """Put new calls last; say whether calls may take longer now than those before."""
+        longer = False
+        for call in calls:
+            self.open[call.id] = call
+            self.queue(call.kinds).append(call)
+            if call.options is not self._options:
+                self._options = call.options
+                longer = self.times.note(call.options.call_timeout) or longer
+        return longer
+
+    def delay(self, call: Call) -> None:
+        """Put a call among the open ones, and not into a queue: it is another's next attempt."""
+        call.delayed = True
+        self.open[call.id] = call
+        self.attempts.setdefault(call.number, []).append(call.id)
+
+    def release(self, call: Call) -> None:
+        """Put a call last whose time has come."""
+        call.delayed = False
+        self.queue(call.kinds).append(call)
+
+    def of(self, number: int) -> list[Call]:
+        """Return what is open of the call that was submitted under this number."""
+        ids = [number, *self.attempts.get(number, ())]
+        return [self.open[call_id] for call_id in ids if call_id in self.open]
+
+    def take(self, call: Call) -> None:
+        """Take this call out of its queue: a worker turns out to hold it."""
+        self.queue(call.kinds).take(call)
 
     def put_back(self, calls: Iterable[Call]) -> None:
         """Put calls that are open first, in their order."""
-        again = [call for call in calls if call.id in self.open]
-        for call in again:
+        for call in reversed([call for call in calls if call.id in self.open]):
             call.worker = ""
-        self._queue.extendleft(reversed(again))
-        self.waiting += len(again)
+            self.queue(call.kinds).prepend(call)
 
     def close(self, call_id: int) -> Call | None:
         """Take a call out, for its future is done, or about to be; None if it was before."""
@@ -150,7 +200,5 @@ class Pending:
             if not ids:
                 del self.attempts[call.number]
         if not call.worker and not call.delayed:
-            self.waiting -= 1
-            if not self.waiting:
-                self._queue.clear()
+            self.queue(call.kinds).pass_over()
         return call

@@ -8,14 +8,16 @@ out.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hfexecutor.core import dispatch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from hfexecutor.core.pending import Pending
+    from hfexecutor.core.kinds import Kind, Kinds
+    from hfexecutor.core.pending import CallTimes, Queue
     from hfexecutor.core.rules import Limits, Rules
     from hfexecutor.core.worker import Worker
 
@@ -23,122 +25,178 @@ __all__ = ["Fleet", "Placement", "Recall"]
 
 
 class Recall(NamedTuple):
-    """Take so many calls back from a worker, the last that it holds."""
+    """Take so many calls back from a worker: the last of one queue that it holds."""
 
     worker: Worker
     calls: int
+    kinds: tuple[str, ...]
 
 
 class Fleet:
-    """The workers at one moment, as placement looks at them.
+    """The workers at one moment, as placement looks at them: all, or those of some kinds.
 
     Attributes:
         live: Those that are not on their way out.
         fed: Those that calls can be given to.
+        taken: Slots of all that live, of whichever kind.
     """
 
-    def __init__(self, workers: Iterable[Worker], now: float) -> None:
+    def __init__(self, workers: Iterable[Worker], now: float, taken: int | None = None) -> None:
         self.live = [worker for worker in workers if not worker.is_closing]
         self.fed = [worker for worker in self.live if worker.takes_calls]
+        self.taken = self.slots if taken is None else taken
         self.now = now
+        self._kinds: set[str] | None = None  # as far as that was asked
+
+    def of(self, kinds: tuple[str, ...]) -> Fleet:
+        """Return those that may have calls which ask for these kinds."""
+        if self._kinds is None:
+            self._kinds = {worker.kind for worker in self.live}
+        if self._kinds.issubset(kinds):
+            return self
+        return Fleet([w for w in self.live if w.kind in kinds], self.now, self.taken)
 
     @property
     def held(self) -> int:
         """How many calls they hold."""
         return sum(len(worker.held) for worker in self.live)
 
+    @property
+    def slots(self) -> int:
+        """How many calls they run at once."""
+        return sum(worker.slots for worker in self.live)
+
 
 class Placement:
     """The decisions, and what they remember from one time to the next.
 
+    Where a queue is looked at, the fleet has the workers that may have its calls, and no others.
+
     Attributes:
-        duration: Mean seconds of recent calls, on whichever worker; None before one was answered.
-        cold_start: Seconds from launch to HELLO of the last worker that came up; None before.
-        most_jobs: How many jobs the Hub lets us have.
-        affordable: How many more of them can be paid for.
-        machine_slots: Calls that a machine of the flavor is for.
         again: When to look again although nothing has happened; infinity if there is no need.
     """
 
-    def __init__(self, limits: Limits, rules: Rules) -> None:
+    def __init__(self, limits: Limits, rules: Rules, kinds: Kinds) -> None:
         self._limits = limits
         self._rules = rules
-        self.duration: float | None = None
-        self.cold_start: float | None = None
-        self.most_jobs = math.inf
-        self.affordable = math.inf
-        self.machine_slots = 1
+        self._kinds = kinds
         self.again = math.inf
         self._share_at = -math.inf
 
     # --- how many jobs -----------------------------------------------------------------------
 
-    @property
-    def slots(self) -> int:
-        """How many slots a job is expected to have."""
+    def slots(self, kind: Kind) -> int:
+        """Return how many slots a job of a kind is expected to have."""
         limits = self._limits
         return dispatch.slots_of_job(
             limits.max_workers,
             asked=limits.slots_per_job,
-            machine=self.machine_slots,
+            machine=kind.slots,
             reuse_workers=limits.reuse_workers,
         )
 
-    def room(self, live: Collection[Worker]) -> int:
-        """Return how many more jobs there may be."""
-        most = min(dispatch.most_jobs(self._limits.max_workers, self.slots), self.most_jobs)
-        return int(min(max(0, most - len(live)), self.affordable))
+    def room(self, kind: Kind, fleet: Fleet) -> int:
+        """Return how many more jobs of a kind there may be."""
+        free = self._limits.max_workers - fleet.taken
+        return self._jobs_of(kind, free, fleet)
 
-    def jobs_to_start(self, pending: Pending, fleet: Fleet) -> Iterator[int]:
-        """Yield the slots of each job that is wanted for what is queued."""
-        live, slots = fleet.live, self.slots
-        wanted = dispatch.jobs_wanted(
-            outstanding=pending.waiting + fleet.held,
-            slots=slots,
-            live=len(live),
-            most=len(live) + self.room(live),
-            # Who takes no more is of no help with what is queued.
-            duration=None if any(worker.aged for worker in live) else self.duration,
-            cold_start=self.cold_start,
-            stalled=any(worker.is_stalled(fleet.now) for worker in live),
-        )
-        free = self._limits.max_workers - sum(worker.slots for worker in live)
-        for _ in range(wanted):
-            if free <= 0:
-                return
-            yield min(slots, free)
+    def _jobs_of(self, kind: Kind, free: int, fleet: Fleet) -> int:
+        """Return how many more jobs of a kind there may be in so many slots that are free."""
+        if free <= 0:
+            return 0
+        allowed = kind.most_jobs
+        if allowed < math.inf:
+            allowed -= sum(worker.kind == kind.name for worker in fleet.live)
+        most = min(dispatch.most_jobs(free, self.slots(kind)), allowed, kind.affordable)
+        return max(0, int(most))
+
+    def jobs_to_start(self, queue: Queue, fleet: Fleet) -> Iterator[tuple[Kind, int]]:
+        """Yield the kind and the slots of each job that is wanted for what is queued."""
+        kind = self._kinds.wanted(queue.kinds, fleet.now)
+        slots, free = self.slots(kind), self._limits.max_workers - fleet.taken
+        for _ in range(self._wanted(queue, kind, free, fleet)):
+            yield kind, min(slots, free)
             free -= slots
 
-    def aboard(self, pending: Pending, slots: int) -> int:
+    def _wanted(self, queue: Queue, kind: Kind, free: int, fleet: Fleet) -> int:
+        """Return how many jobs are wanted for what is queued, in so many slots that are free."""
+        live = fleet.live
+        return dispatch.jobs_wanted(
+            outstanding=queue.waiting + fleet.held,
+            live=fleet.slots,
+            slots=self.slots(kind),
+            most=self._jobs_of(kind, free, fleet),
+            # Who takes no more is of no help with what is queued.
+            duration=None if any(worker.retiring for worker in live) else queue.duration,
+            cold_start=kind.cold_start,
+            stalled=any(worker.is_stalled(fleet.now) for worker in live),
+        )
+
+    def aboard(self, queue: Queue, times: CallTimes, kind: Kind, slots: int) -> int:
         """Return how many calls a job that takes no more later should have aboard.
 
         Not more than it can run before its timeout, if each takes as long as the longest may.
         """
-        limits, times = self._limits, pending.times
+        limits = self._limits
         jobs = dispatch.most_jobs(limits.max_workers, slots)
-        share = dispatch.share(pending.waiting, jobs, slots)
+        share = dispatch.share(queue.waiting, jobs, slots)
         if times.endless or limits.timeout == math.inf:
             return share
-        time = limits.timeout - self._cold_start - self._rules.ahead_of(limits.timeout)
+        time = limits.timeout - self._cold_start(kind) - self._rules.ahead_of(limits.timeout)
         return min(share, slots * max(1, int(time // times.longest)))
+
+    # --- who makes way -----------------------------------------------------------------------
+
+    def in_the_way(self, queue: Queue, queues: Iterable[Queue], fleet: Fleet) -> list[Worker]:
+        """Return workers to part with, so that calls find a place that others may not have.
+
+        Idle ones at once, if nobody else's calls wait for them. Where no worker at all may have
+        these calls, one that works as well, but only after a while: each change costs a cold start.
+        """
+        others = [worker for worker in fleet.live if worker.kind not in queue.kinds]
+        kind, ours = self._kinds.wanted(queue.kinds, fleet.now), fleet.of(queue.kinds)
+        wanted = self._wanted(queue, kind, self._limits.max_workers, ours) if others else 0
+        missing = wanted * self.slots(kind) - (self._limits.max_workers - fleet.taken)
+        found = []
+        waited_for = {name for other in queues if other.waiting for name in other.kinds}
+        for worker in others:
+            if missing > 0 and not worker.held and worker.kind not in waited_for:
+                found.append(worker)
+                missing -= worker.slots
+        if missing <= 0 or found or ours.live:
+            queue.starved_since = math.inf
+            return found
+        queue.starved_since = min(queue.starved_since, fleet.now)
+        if fleet.now < queue.starved_since + self._rules.give_way:
+            return []
+        return self._busy_one(others)
+
+    def _busy_one(self, workers: list[Worker]) -> list[Worker]:
+        """Return the worker that is missed least; none while one is on its way out."""
+        if any(worker.retiring for worker in workers):
+            return []
+        kinds = Counter(worker.kind for worker in workers)
+        able = [worker for worker in workers if worker.takes_calls]
+        return sorted(able, key=lambda worker: (-kinds[worker.kind], len(worker.held)))[:1]
 
     # --- who gets what -----------------------------------------------------------------------
 
-    def hand_out(self, pending: Pending, fleet: Fleet) -> list[tuple[Worker, int]]:
+    def hand_out(self, queue: Queue, fleet: Fleet) -> list[tuple[Worker, int]]:
         """Return how many of the queued calls each worker gets now."""
         if not fleet.fed:
             return []
-        growing = self.room(fleet.live) > 0
-        risky = pending.is_risky
+        kind = self._kinds.wanted(queue.kinds, fleet.now)
+        growing = self.room(kind, fleet) > 0
+        risky = queue.is_risky
         views = [
             worker.view(
                 fleet.now,
-                alone=growing and self._keeps_waiting(worker, fleet.now),
+                alone=growing and self._keeps_waiting(worker, kind, fleet.now),
                 risk=risky,
             )
             for worker in fleet.fed
         ]
-        counts = dispatch.assign(pending.waiting, views)
+        counts = dispatch.assign(queue.waiting, views)
         return [(worker, n) for worker, n in zip(fleet.fed, counts, strict=True) if n]
 
     def other_than(self, worker: Worker, fleet: Fleet, *, risk: bool) -> Worker | None:
@@ -152,20 +210,19 @@ class Placement:
         ]
         return min(free)[2] if free else None
 
-    def _keeps_waiting(self, worker: Worker, now: float) -> bool:
-        """Say whether a call would wait there longer than for a new job."""
+    def _keeps_waiting(self, worker: Worker, kind: Kind, now: float) -> bool:
+        """Say whether a call would wait there longer than for a new job of that kind."""
         if worker.duration is None or worker.is_stalled(now):
             return True
         wait = (len(worker.held) + 1 - worker.slots) * worker.duration / worker.slots
-        return wait > self._cold_start
+        return wait > self._cold_start(kind)
 
-    @property
-    def _cold_start(self) -> float:
-        return self.cold_start or self._rules.cold_start
+    def _cold_start(self, kind: Kind) -> float:
+        return kind.cold_start or self._rules.cold_start
 
     # --- who gives back ----------------------------------------------------------------------
 
-    def recalls(self, fleet: Fleet) -> list[Recall]:
+    def recalls(self, queues: Iterable[Queue], fleet: Fleet) -> list[Recall]:
         """Return what to take back of what workers hold and have not begun.
 
         It comes back for two reasons: somebody else could begin it at once (an idle slot, or a job
@@ -174,7 +231,6 @@ class Placement:
         without a message.
         """
         self.again = math.inf
-        now = fleet.now
         ahead = [
             worker
             for worker in fleet.fed
@@ -186,19 +242,29 @@ class Placement:
         ]
         if not ahead:
             return []
-        if now < self._share_at:  # it looks at every worker: not at every outcome
+        if fleet.now < self._share_at:  # it looks at every worker: not at every outcome
             self.again = self._share_at
             return []
-        self._share_at = now + self._rules.share_every
+        self._share_at = fleet.now + self._rules.share_every
+        return [recall for queue in queues for recall in self._recalls(queue, ahead, fleet)]
+
+    def _recalls(self, queue: Queue, ahead: list[Worker], fleet: Fleet) -> list[Recall]:
+        """Return what to take back of the calls of one queue."""
+        now, kinds = fleet.now, queue.kinds
+        kind = self._kinds.wanted(kinds, now)
+        fleet = fleet.of(kinds)
         held, busy = dispatch.load(worker.view(now) for worker in fleet.fed)
         idle = sum(worker.slots for worker in fleet.fed) - busy
-        growth = self.room(fleet.live) * self.slots
+        growth = self.room(kind, fleet) * self.slots(kind)
         found = []
         for worker in ahead:
-            takers = idle + (growth if self._keeps_waiting(worker, now) else 0)
+            if worker.kind not in kinds:
+                continue
+            takers = idle + (growth if self._keeps_waiting(worker, kind, now) else 0)
             count = self._to_move(worker, takers, held, busy, now) or self._surplus(worker, now)
+            count = min(count, worker.waits_of(kinds))
             if count:
-                found.append(Recall(worker, count))
+                found.append(Recall(worker, count, kinds))
             else:
                 patience = self._rules.recall_after if takers else self._rules.stall
                 stalls_at = worker.progress_at + patience
@@ -221,7 +287,7 @@ class Placement:
             return 0
         return max(0, len(worker.held) - dispatch.allowance(worker.view(now)))
 
-    def stuck(self, fleet: Fleet) -> list[Worker]:
+    def stuck(self, queue: Queue, fleet: Fleet) -> list[Worker]:
         """Return jobs to cancel because they do not begin, where idle slots can run their calls.
 
         None with a call that is to begin only once: a job may have begun without our having heard
@@ -233,13 +299,14 @@ class Placement:
         if not idle:
             return []
         cold_starts, seconds = self._rules.stuck
-        patience = max(cold_starts * self._cold_start, seconds)
         found = []
         for worker in fleet.live:
             if worker.job is None or worker.has_begun or not 0 < len(worker.held) <= idle:
                 continue
-            if not worker.may_all_run_again:
-                continue
+            if not worker.may_all_run_again or worker.asked_by != queue.kinds:
+                continue  # else others may not be able to run its calls
+            kind = self._kinds[worker.kind]
+            patience = max(cold_starts * self._cold_start(kind), seconds)
             left = worker.launched_at + patience - fleet.now
             if left > 0:
                 self.again = min(self.again, fleet.now + left)

@@ -107,7 +107,10 @@ def _options(options: CallOptions) -> dict[str, Any]:
     """Return the options of a call; what is opaque to the core is only whether there is any."""
     values = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))
     simple = (bool, int, float, str, type(None))
-    return {name: value if isinstance(value, simple) else True for name, value in values}
+    return {
+        name: value if name == "kinds" or isinstance(value, simple) else True
+        for name, value in values
+    }
 
 
 # --- and back ---------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ def _read(value: Any) -> Any:  # noqa: PLR0911 - as above, the other way round
         about = value["function"]
         function = None if about is None else Function(about[0], bytes(about[1]))
         attachments = tuple(Attachment(k, n, bytes(size)) for k, n, size in value["attachments"])
-        options = CallOptions(**value["options"])
+        options = CallOptions(**value["options"] | {"kinds": tuple(value["options"]["kinds"])})
         return Call(
             value["call"], None, bytes(value["size"]), function, attachments, options=options
         )

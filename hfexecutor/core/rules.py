@@ -24,6 +24,8 @@ class Limits:
             there are where nobody says.
         max_cost: Dollars that all jobs together may cost; None without a limit.
         timeout: Seconds after which the Hub ends a job.
+        scheduling_timeout: Seconds that a job may wait for its hardware where calls take another
+            kind as well.
     """
 
     max_workers: int = 8
@@ -33,6 +35,7 @@ class Limits:
     room: float = math.inf
     max_cost: float | None = None
     timeout: float = math.inf
+    scheduling_timeout: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,9 @@ class Rules:
     deal: float = 2e-5  # for each worker, between two times that calls are dealt out
     stuck: tuple[float, float] = (3.0, 5.0)  # cold starts, and seconds, until a job is stuck
     unused: int = 3  # jobs in a row that left before their door answered: then doors are given up
+    tell_waiting: float = 15.0  # of waiting for hardware before that is told; then each time twice
+    passed_over: float = 1800.0  # for which a kind is not asked for again that did not come
+    give_way: float = 30.0  # that calls wait for a place, before workers of other kinds make it
     bounced: int = 5  # workers that may leave without having had a call, until that counts as lost
 
     # --- age ---------------------------------------------------------------------------------

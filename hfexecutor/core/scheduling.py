@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.launches import Launches
+    from hfexecutor.core.pending import Queue
     from hfexecutor.core.placement import Placement
     from hfexecutor.core.spending import Spending
     from hfexecutor.core.state import State
@@ -45,24 +46,43 @@ class Scheduling:
         self._launches = launches
         self._spending = spending
         self._placement = placement
-        self._connected = False
-        self._connecting = False
+        self._connected: set[tuple[str, ...]] = set()  # kinds that the Hub has been asked about
+        self._connecting: set[tuple[str, ...]] = set()
         self._unreachable: HubExecutorError | None = None  # for good
         self._place_at = -math.inf
 
     def connected(self, event: ev.Connected) -> None:
-        """Token, namespace and flavor are good."""
-        self._connecting, self._connected = False, True
-        self._placement.machine_slots = max(1, event.slots)
-        if event.hourly is not None:
-            self._state.budget.prices = Prices(event.hourly, event.door_hourly)
+        """Token, namespace and some kinds are good."""
+        kinds = tuple(offer.kind for offer in event.offers)
+        self._connecting.discard(kinds)
+        self._connected.add(kinds)
+        self._state.kinds.learn(event.offers)
+        for offer in event.offers:
+            if offer.hourly is not None:
+                self._state.budget.prices[offer.kind] = Prices(offer.hourly, offer.door_hourly)
 
     def connect_failed(self, event: ev.ConnectFailed) -> None:
         """They are not, or nobody could be asked."""
-        self._connecting = False
+        self._connecting.discard(event.kinds)
         if event.for_good:
             self._unreachable = event.error
-        self._ends.fail_all(event.error)
+        self._ends.fail_queue(event.kinds, event.error)
+
+    def _connect(self) -> list[Queue]:
+        """Return the queues about whose kinds the Hub has been asked; have it asked about others.
+
+        The queue comes first whose first call was submitted first.
+        """
+        ready = []
+        for kinds, queue in self._state.pending.queues.items():
+            if kinds in self._connected:
+                ready.append(queue)
+            elif queue.waiting and kinds not in self._connecting:
+                self._connecting.add(kinds)
+                self._state.do(do.Connect(kinds))
+        if len(ready) > 1:
+            ready.sort(key=lambda queue: call.number if (call := queue.next()) else math.inf)
+        return ready
 
     def place(self, broken: HubExecutorError | None) -> None:
         """Bring calls and workers together, unless no call can run."""
@@ -70,32 +90,38 @@ class Scheduling:
         if pending.waiting and (why := self._unreachable or broken) is not None:
             self._ends.fail_all(why)
             return
-        if not self._connected:
-            if pending.waiting and not self._connecting:
-                self._connecting = True
-                state.do(do.Connect())
+        queues = self._connect()
+        if not queues:
             return
         if state.now < self._place_at:  # it looks at every worker: with many, not at every event
             state.agenda.bring_forward(PLACE, self._place_at)
             return
         self._place_at = state.now + state.rules.deal * len(state.workers)
-        self._placement.affordable = state.budget.affords(door=not state.ports.given_up)
+        self._reckon()
         fleet = Fleet(state.workers.values(), state.now)
         if state.hand_over_by < math.inf:
-            self._hand_over(fleet)
-        self._replace(worker for worker in fleet.live if worker.aged)
-        while pending.waiting and self._hand_out(fleet):
-            pass
+            self._hand_over(queues, fleet)
+        self._replace(worker for worker in fleet.live if worker.retiring)
+        for queue in queues:
+            self._hand_out(queue, fleet.of(queue.kinds))
         # Who is there first, and only for what is left another job.
         for worker in fleet.live:
             self._ends.retire(worker)
         if pending.waiting:
-            self._start_workers(Fleet(state.workers.values(), state.now))
+            for queue in sorted(queues, key=lambda queue: queue.starved_since):
+                self._start_workers(queue)
+            self._make_way(queues)
             self._spending.give_up()
         if state.hand_over_by == math.inf:
-            self._recall(fleet)
+            self._recall(queues, fleet)
 
-    def _hand_over(self, fleet: Fleet) -> None:
+    def _reckon(self) -> None:
+        """Note how many more jobs of each kind can be paid for."""
+        state, door = self._state, not self._state.ports.given_up
+        for kind in state.kinds:
+            kind.affordable = state.budget.affords(kind.name, door=door)
+
+    def _hand_over(self, queues: Iterable[Queue], fleet: Fleet) -> None:
         """Give everything that waits to whoever takes calls, in equal shares: nobody will later.
 
         Those that are about to come up get theirs, too, unless it takes them too long.
@@ -105,14 +131,14 @@ class Scheduling:
         if coming and state.now < state.hand_over_by:
             state.agenda.bring_forward(PLACE, state.hand_over_by)
             return
-        takers = [worker for worker in fleet.live if worker.takes_calls]
-        for left, worker in zip(range(len(takers), 0, -1), takers, strict=True):
-            self._give(worker, -(-self._state.pending.waiting // left))
+        for queue in queues:
+            takers = [worker for worker in fleet.of(queue.kinds).live if worker.takes_calls]
+            for left, worker in zip(range(len(takers), 0, -1), takers, strict=True):
+                self._give(worker, queue, -(-queue.waiting // left))
 
-    def _give(self, worker: Worker, count: int) -> bool:
+    def _give(self, worker: Worker, queue: Queue, count: int) -> bool:
         """Give so many queued calls to a worker; say whether there were any."""
-        state = self._state
-        calls = state.pending.dequeue(count, math.inf)
+        calls = queue.dequeue(count, math.inf)
         if calls:
             self._give_these(worker, calls)
         return bool(calls)
@@ -123,23 +149,27 @@ class Scheduling:
         worker.give(calls, self._state.now)
         self._state.do(do.Started(tuple(calls), worker.job))
 
-    def _hand_out(self, fleet: Fleet) -> bool:
+    def _hand_out(self, queue: Queue, fleet: Fleet) -> None:
+        """Give queued calls to the workers that are there."""
+        while queue.waiting and self._hand_out_some(queue, fleet):
+            pass
+
+    def _hand_out_some(self, queue: Queue, fleet: Fleet) -> bool:
         """Give queued calls to the workers that are there; say whether more can be tried.
 
         That is where one was taken alone because it may have killed a worker.
         """
-        pending = self._state.pending
-        risky, gave = pending.is_risky, False
-        for worker, count in self._placement.hand_out(pending, fleet):
-            if not risky and pending.is_risky:
+        risky, gave = queue.is_risky, False
+        for worker, count in self._placement.hand_out(queue, fleet):
+            if not risky and queue.is_risky:
                 break  # the others' shares were reckoned for calls that may have company
-            calls = pending.dequeue(count, math.inf)
+            calls = queue.dequeue(count, math.inf)
             gave = gave or bool(calls)
-            if pending.attempts:
+            if self._state.pending.attempts:
                 calls = self._give_elsewhere(worker, calls, fleet)
             if calls:
                 self._give_these(worker, calls)
-        return gave and (risky or pending.is_risky)
+        return gave and (risky or queue.is_risky)
 
     def _give_elsewhere(self, worker: Worker, calls: list[Call], fleet: Fleet) -> list[Call]:
         """Give those that have raised in this very worker to others, if any has room for them.
@@ -157,19 +187,41 @@ class Scheduling:
                 self._give_these(other, [call])
         return left
 
-    def _start_workers(self, fleet: Fleet) -> None:
+    def _start_workers(self, queue: Queue) -> None:
         state, placement = self._state, self._placement
-        for slots in list(placement.jobs_to_start(state.pending, fleet)):
-            self._launches.start(slots)
-        if state.pending.waiting and placement.room(state.live) > 0:
+        if not queue.waiting:
+            return
+        fleet = Fleet(state.workers.values(), state.now).of(queue.kinds)
+        for kind, slots in list(placement.jobs_to_start(queue, fleet)):
+            self._launches.start(queue, kind, slots)
+        self._reckon()  # what is left for the next queue
+        fleet = Fleet(state.workers.values(), state.now).of(queue.kinds)
+        if placement.room(state.kinds.wanted(queue.kinds, state.now), fleet) > 0:
             state.agenda.bring_forward(PLACE, state.now + state.rules.stall)
 
-    def _replace(self, aged: Iterable[Worker]) -> None:
-        """Part with workers that are close to their timeout: they end what they run, and leave.
+    def _make_way(self, queues: list[Queue]) -> None:
+        """Part with workers that others' calls cannot use, and which take their places."""
+        state = self._state
+        for queue in queues if len(queues) > 1 else ():
+            if not queue.waiting:
+                queue.starved_since = math.inf
+                continue
+            fleet = Fleet(state.workers.values(), state.now)
+            for worker in self._placement.in_the_way(queue, queues, fleet):
+                text = f"{worker.describe()} makes way for {' or '.join(queue.kinds)}"
+                state.report(logging.INFO, text)
+                worker.retiring = True
+                state.agenda.bring_forward(PLACE, state.now)
+            if queue.starved_since < math.inf:
+                due = queue.starved_since + state.rules.give_way
+                state.agenda.bring_forward(PLACE, max(due, state.now + state.rules.stall))
+
+    def _replace(self, retiring: Iterable[Worker]) -> None:
+        """Part with workers that get no more calls: they end what they run, and leave.
 
         Only then others are started, for more calls at once than were asked for may not run.
         """
-        for worker in aged:
+        for worker in retiring:
             if not worker.held:
                 self._ends.dismiss(worker)
             elif not worker.recalling and worker.in_vain < self._state.rules.in_vain:
@@ -186,15 +238,19 @@ class Scheduling:
             worker.channel.outgoing.recall(sent)
         return bool(sent)
 
-    def _recall(self, fleet: Fleet) -> None:
+    def _recall(self, queues: list[Queue], fleet: Fleet) -> None:
         """Get back what would be better off elsewhere, or where it can be cancelled."""
         state = self._state
-        for worker, calls in self._placement.recalls(fleet):
-            if not self._take_back(worker, worker.to_recall(calls)):
+        for worker, calls, kinds in self._placement.recalls(queues, fleet):
+            if worker.recalling:  # of another queue's
+                continue
+            if not self._take_back(worker, worker.to_recall(calls, kinds)):
                 # They may go to somebody else at once.
                 state.agenda.bring_forward(PLACE, state.now)
-        if not state.pending.waiting:  # else the idle slots have calls of their own coming
-            for worker in self._placement.stuck(fleet):
+        for queue in queues:
+            if queue.waiting:  # the idle slots have calls of their own coming
+                continue
+            for worker in self._placement.stuck(queue, fleet.of(queue.kinds)):
                 text = f"{worker.describe()} does not begin: others run its calls"
                 state.report(logging.INFO, text)
                 self._ends.stop(worker)

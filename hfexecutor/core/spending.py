@@ -58,12 +58,13 @@ class Spending:
         self._ends.stop(worker)
 
     def give_up(self) -> None:
-        """End what waits if no job is left, and none can be launched."""
+        """End what waits if no job is left, and none can be launched for it."""
         state = self._state
-        if state.workers or state.budget.affords(door=not state.ports.given_up):
+        if state.workers:
             return
         for call in list(state.pending.open.values()):
-            self._ends.fail(call, self._error("The call did not run."))
+            if not any(state.kinds[name].affordable for name in call.kinds):
+                self._ends.fail(call, self._error("The call did not run."))
 
     def _error(self, where: str) -> CostLimitError:
         budget = self._state.budget

@@ -9,6 +9,7 @@ from hfexecutor.core.agenda import Agenda
 from hfexecutor.core.budget import Budget
 from hfexecutor.core.commands import Report
 from hfexecutor.core.counters import Counters
+from hfexecutor.core.kinds import Kinds
 from hfexecutor.core.pending import Pending
 from hfexecutor.core.polling import Polling
 from hfexecutor.core.ports import Ports
@@ -31,6 +32,7 @@ class State:
     Attributes:
         limits, rules, claim, rng: As for the machine.
         now: The time of the events that are handled.
+        kinds: What is known of each kind of worker.
         pending: The calls that are open.
         workers: Those that are not over, by id.
         counters: What was done so far.
@@ -55,6 +57,7 @@ class State:
         self.claim = claim
         self.rng = rng
         self.now = 0.0
+        self.kinds = Kinds()
         self.pending = Pending()
         self.workers: dict[str, Worker] = {}
         self.counters = Counters()

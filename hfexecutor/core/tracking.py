@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.launches import Launches
-    from hfexecutor.core.placement import Placement
     from hfexecutor.core.state import State
     from hfexecutor.core.worker import Worker
 
@@ -35,14 +34,11 @@ POLL = ("poll",)  # on the agenda: time for a list
 class Tracking:
     """Follow the jobs of all workers from their launch to their end."""
 
-    def __init__(
-        self, state: State, ends: Ends, launches: Launches, doors: Doors, placement: Placement
-    ) -> None:
+    def __init__(self, state: State, ends: Ends, launches: Launches, doors: Doors) -> None:
         self._state = state
         self._ends = ends
         self._launches = launches
         self._doors = doors
-        self._placement = placement
         self._stillborn = 0  # jobs in a row that were over before a word of ours
         self.adopting: Adopting | None = None  # it is the run of another process
 
@@ -155,7 +151,8 @@ class Tracking:
         if worker.bye is not None or worker.is_leaving or worker.log.silent:
             return rules.ending
         if worker.hello is None:
-            return rules.coming
+            left = worker.launched_at + self._state.limits.scheduling_timeout - self._state.now
+            return min(rules.coming, left) if left > rules.quick else rules.coming
         if worker.channel.door is Door.AWAITED:
             return rules.ending
         return rules.calm
@@ -214,10 +211,13 @@ class Tracking:
         self._stillborn += 1
         assert worker.job is not None
         # Once one has come up, image and account are good: this is about the one job.
-        hopeless = self._placement.cold_start is None and not worker.was_ended_from_outside
+        hopeless = not self._state.kinds.has_come_up and not worker.was_ended_from_outside
         enough = self._stillborn >= self._state.rules.stillborn
-        if self.adopting is None and (hopeless or worker.job.cancel_reason or enough):
+        if self.adopting is None and (hopeless or worker.job.cancel_reason):
             self._ends.fail_all(error)
+            self._ends.remove(worker)
+        elif self.adopting is None and enough:
+            self._ends.fail_queue(worker.asked_by, error)
             self._ends.remove(worker)
         else:
             self._ends.pass_on(worker, error, attempted=True)
@@ -230,4 +230,6 @@ class Tracking:
     def has_come_up(self, worker: Worker) -> None:
         """Note that a worker's HELLO was heard."""
         self._stillborn = 0
-        self._placement.cold_start = self._state.now - worker.launched_at
+        kind = self._state.kinds[worker.kind]
+        kind.cold_start = self._state.now - worker.launched_at
+        kind.passed_over_until = -math.inf

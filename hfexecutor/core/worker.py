@@ -35,6 +35,8 @@ class Worker:
 
     Args:
         worker_id: The label value that only its launch carries.
+        kind: What it is a worker of.
+        asked_by: The kinds that the calls ask for which it is started for.
         slots: Calls it runs at once (a guess until HELLO, where a job counts its CPUs).
         one_shot: It leaves when the calls aboard are done, and has no door.
         port: The port that its job exposes; None without a door.
@@ -49,6 +51,8 @@ class Worker:
         self,
         worker_id: str,
         *,
+        kind: str = "",
+        asked_by: tuple[str, ...] = ("",),
         slots: int,
         one_shot: bool,
         port: int | None,
@@ -63,6 +67,8 @@ class Worker:
         self._times = times
         self._jitter = jitter
         self.id = worker_id
+        self.kind = kind
+        self.asked_by = asked_by
         self.slots = slots
         self.one_shot = one_shot
         self.port = port
@@ -104,8 +110,11 @@ class Worker:
         self.probe_after = rules.probe
         self.judge_at = math.inf  # when what it was asked for should have come
         # How it ends.
-        self.aged = False  # what it would be given now its timeout might end
+        self.retiring = (
+            False  # it gets no more calls: its timeout is near, or others need its place
+        )
         self.leave_by = math.inf  # told to leave: when it has to have left
+        self.never_began = False  # its job was cancelled before
         self.cancelling = False  # its job is being cancelled, or will be as soon as there is one
         self.over = False
 
@@ -142,6 +151,11 @@ class Worker:
         return self.has_spoken or self.phase not in {Phase.UNCLEAR, Phase.WAITING}
 
     @property
+    def waits_for_hardware(self) -> bool:
+        """Whether its job is known to wait, as far as the last list tells."""
+        return self.phase is Phase.WAITING and not self.has_spoken and not self.is_closing
+
+    @property
     def is_leaving(self) -> bool:
         """Whether it was told to leave."""
         return self.leave_by < math.inf
@@ -154,7 +168,7 @@ class Worker:
     @property
     def takes_calls(self) -> bool:
         """Whether calls may be given to it now."""
-        return self.channel.takes_calls and not self.is_closing and not self.aged
+        return self.channel.takes_calls and not self.is_closing and not self.retiring
 
     @property
     def takes_orders(self) -> bool:
@@ -242,7 +256,7 @@ class Worker:
     @property
     def due(self) -> float:
         """When it has to be looked at again, if nothing is heard of it until then."""
-        ages_at = math.inf if self.aged else self.ages_at
+        ages_at = math.inf if self.retiring else self.ages_at
         due = min(self.launch.due, self.channel.due, self.log.due, self.judge_at)
         return min(due, self.leave_by, ages_at)
 
@@ -316,14 +330,18 @@ class Worker:
                 self._ahead.clear()
         return call
 
-    def to_recall(self, count: int) -> list[int]:
+    def waits_of(self, kinds: tuple[str, ...]) -> int:
+        """Return how many calls that ask for these kinds wait there."""
+        return sum(self.held[call_id].kinds == kinds for call_id in self.not_begun())
+
+    def to_recall(self, count: int, kinds: tuple[str, ...]) -> list[int]:
         """Return the ids of calls to ask back, so that `count` of them come.
 
         Those are the last that it was given; but it may run them in another order (one that
         travelled in parts, one that came back and was given again), so after a recall in vain all
         are asked for.
         """
-        ids = list(self.held)
+        ids = [call.id for call in self.held.values() if call.kinds == kinds]
         return ids if self.in_vain else ids[len(ids) - count :]
 
     def not_begun(self) -> list[int]:

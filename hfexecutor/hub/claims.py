@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hfexecutor.hub.launch import JobSpec
     from hfexecutor.hub.models import Job
 
@@ -29,7 +31,14 @@ def is_proof(job: Job) -> bool:
     return None not in (_starter(job), job.image, job.command) and bool(job.owner and job.flavor)
 
 
-def claim_problem(job: Job, spec: JobSpec, *, namespace: str, initiator: str | None) -> str | None:
+def claim_problem(
+    job: Job,
+    spec: JobSpec,
+    *,
+    namespace: str,
+    initiator: str | None,
+    flavors: Collection[str] = (),
+) -> str | None:
     """Say why `job` is not the one that was launched with `spec`, None if it is.
 
     Checked always: that somebody is named who started it, and that it is us. A copy of our job
@@ -45,11 +54,14 @@ def claim_problem(job: Job, spec: JobSpec, *, namespace: str, initiator: str | N
         namespace: Whose jobs ours are.
         initiator: The Hub's id of the token's owner; None where nobody has told it, and then no
             job can be shown to be ours.
+        flavors: Those of our jobs; none, the default, for that of `spec`.
     """
+    if not flavors and spec.flavor is not None:
+        flavors = (spec.flavor,)
     return (
         _starter_problem(job, initiator)
         or _owner_problem(job, namespace)
-        or _machine_problem(job, spec)
+        or _machine_problem(job, spec, flavors)
     )
 
 
@@ -98,8 +110,8 @@ def _owner_problem(job: Job, namespace: str) -> str | None:
     return None
 
 
-def _machine_problem(job: Job, spec: JobSpec) -> str | None:
-    if job.flavor and spec.flavor is not None and job.flavor != spec.flavor:
+def _machine_problem(job: Job, spec: JobSpec, flavors: Collection[str]) -> str | None:
+    if job.flavor and flavors and job.flavor not in flavors:
         return f"it runs on {job.flavor!r}"
     if job.image is not None and spec.image is not None and _bare(job.image) != _bare(spec.image):
         return f"it runs the image {job.image!r}"

@@ -34,7 +34,7 @@ from hfexecutor.hub.streams import Streams
 from hfexecutor.hub.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Mapping
 
     import httpx
     from huggingface_hub import HfApi
@@ -214,7 +214,9 @@ class HubClient:
         self._initiator = self._initiator or job.initiator
         return job
 
-    async def claim_problem(self, job: Job, spec: JobSpec) -> str | None:
+    async def claim_problem(
+        self, job: Job, spec: JobSpec, flavors: Collection[str] = ()
+    ) -> str | None:
         """Say why a job that was found by the label of a launch is not the job of it.
 
         See :func:`hfexecutor.hub.claims.claim_problem`. A list may leave out what proves it: then
@@ -231,7 +233,9 @@ class HubClient:
         if proven is None:
             return _GONE
         namespace, initiator = await self._us()
-        return claim_problem(proven, spec, namespace=namespace, initiator=initiator)
+        return claim_problem(
+            proven, spec, namespace=namespace, initiator=initiator, flavors=flavors
+        )
 
     async def claim_of_run_problem(self, job: Job, command: tuple[str, ...]) -> str | None:
         """Say why a job that carries the labels of some run is none of ours, None if it is one.

@@ -73,16 +73,24 @@ def price_problem(
 
 
 def ceiling(
-    flavor: str, hourly: float, *, jobs: int, timeout: float, max_cost: float | None
+    fleets: Iterable[tuple[str, float, int]], *, timeout: float, max_cost: float | None
 ) -> str:
-    """Say in one line what so many jobs at most may cost before the Hub ends them."""
+    """Say in one line what jobs may cost at most before the Hub ends them.
+
+    Args:
+        fleets: Flavor, its price an hour, and how many jobs of it there may be; one or the other.
+        timeout: Seconds.
+        max_cost: Dollars.
+    """
     hours = timeout / 3600
-    most = jobs * (hourly + DOOR_HOURLY) * hours
+    fleets = [(flavor, hourly + DOOR_HOURLY, jobs) for flavor, hourly, jobs in fleets]
+    most = max(jobs * hourly * hours for _, hourly, jobs in fleets)
     if max_cost is not None and max_cost < most:
         end = f"at most ${max_cost:,.2f} (max_cost)"
     else:
         end = f"at most ${most:,.2f} in {hours:g} h"
-    return f"up to {jobs} x {flavor} at ${hourly + DOOR_HOURLY:.2f}/h; {end}"
+    words = (f"{jobs} x {flavor} at ${hourly:.2f}/h" for flavor, hourly, jobs in fleets)
+    return f"up to {' or '.join(words)}; {end}"
 
 
 def _number(words: str) -> float | None:

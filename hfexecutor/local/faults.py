@@ -289,9 +289,16 @@ class RawLineEnds(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Stuck(Fault):
-    """Leave a job in SCHEDULING; `seconds` None: for good."""
+    """Leave a job in SCHEDULING; `seconds` None: for good.
+
+    Attributes:
+        flavor: only on this hardware; "*" is any.
+        message: the Hub's words meanwhile.
+    """
 
     seconds: float | None = None
+    flavor: str = "*"
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class JobView:
     message: str | None = None
     failures: int = 0
     lines: int = 0
+    flavor: str = ""
 
 
 class LocalHub:
@@ -253,6 +254,7 @@ class LocalHub:
                 message=job.message,
                 failures=job.failures,
                 lines=job.log.total,
+                flavor=job.spec.flavor,
             )
             for job in self._core.store
         ]

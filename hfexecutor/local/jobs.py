@@ -137,8 +137,11 @@ class Job:
         self._finish(end)
 
     async def _until_end(self, runner: Runner, timings: Timings, injector: Injector) -> End:
-        for stuck in injector.strike(faults.Stuck, self.number, self.labels):
+        flavor = self.spec.flavor
+        for stuck in injector.strike(faults.Stuck, self.number, self.labels, flavor=flavor):
+            self.message = stuck.message
             await self._ends_within(stuck.seconds)
+            self.message = None
         if self._end.done() or await self._ends_within(timings.start):
             return self._end.result()
         deadline = time.monotonic() + (self.spec.timeout or timings.job_timeout)

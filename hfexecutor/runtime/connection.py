@@ -8,9 +8,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from hfexecutor.core import dispatch
+from hfexecutor.core.events import Offer
 from hfexecutor.errors import CostLimitError, HubRequestError
 from hfexecutor.hub.client import HubClient
-from hfexecutor.hub.hardware import ceiling, crowding, price_problem, unknown_flavor
+from hfexecutor.hub.hardware import DOOR_HOURLY, ceiling, crowding, price_problem, unknown_flavor
 from hfexecutor.hub.launch import JobSpec
 from hfexecutor.hub.threads import in_thread
 from hfexecutor.labels import NAME_LABEL, OURS, RUN_LABEL, SCRIPT_LABEL, label_of_script
@@ -53,9 +54,9 @@ class Connection:
 
     Attributes:
         hub: The client of the Hub.
-        spec: What all launches of the run have in common.
+        spec: What all launches of the run have in common: all but the flavor, for one.
         token: What the run was started with.
-        hardware: The flavor, once the Hub was asked; None if its list is empty.
+        hardware: The flavors that the Hub lists, by name, once it was asked.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Connection:
         )
         self._options = options
         self.spec = _common_spec(options)
-        self.hardware: Hardware | None = None
+        self.hardware: dict[str, Hardware] = {}
+        self._flavors: set[str] = set()  # that jobs may have been launched on
         self.token = credentials.first
         self._keys = RunKeys(credentials.first, self.nonce)
         self._ours: set[str] = set()  # jobs that may still run, by the reply to their launch
@@ -101,8 +103,8 @@ class Connection:
         script = {SCRIPT_LABEL: name} if (name := label_of_script()) else {}
         return {**OURS, NAME_LABEL: self._options.name, **script, **self.labels}
 
-    async def open(self) -> None:
-        """Check token, namespace and flavor, before anything costs money.
+    async def open(self, flavors: tuple[str, ...]) -> None:
+        """Check token, namespace and flavors, before anything costs money.
 
         Raises:
             HubExecutorError: the Hub does not accept one of them, or cannot be reached.
@@ -113,47 +115,57 @@ class Connection:
             self.hub.prepare(),
             in_thread(build_package),  # it is kept; and no launch has to wait for it
         )
-        self._look_at({item.name: item for item in hardware})
+        self.hardware = {item.name: item for item in hardware}
+        self._look_at(flavors)
+        self._flavors.update(flavors)
 
-    def _look_at(self, hardware: dict[str, Hardware]) -> None:
-        """Find the flavor in the Hub's list, and say what does not fit it."""
-        flavor, slots = self._options.flavor, self._options.slots_per_job
-        if hardware and flavor not in hardware:
-            raise HubRequestError(unknown_flavor(flavor, hardware))
-        self.hardware = hardware.get(flavor)
-        self._look_at_price()
+    def _look_at(self, flavors: tuple[str, ...]) -> None:
+        """Find flavors in the Hub's list, and say what does not fit them."""
+        hardware, slots = self.hardware, self._options.slots_per_job
+        for flavor in flavors:
+            if hardware and flavor not in hardware:
+                raise HubRequestError(unknown_flavor(flavor, hardware))
+        self._look_at_prices(flavors)
         slots = slots if slots == "auto" else min(slots, self._options.max_workers)
-        if words := crowding(flavor, slots, hardware):
-            logger.warning("%s", words)
+        for flavor in flavors:
+            if words := crowding(flavor, slots, hardware):
+                logger.warning("%s", words)
 
-    def _look_at_price(self) -> None:
+    def _look_at_prices(self, flavors: tuple[str, ...]) -> None:
         """Refuse what nobody has agreed to pay, and say what may have to be paid at most."""
-        options, machine, hourly = self._options, self.hardware, self.hourly
-        problem = price_problem(
-            options.flavor, hourly, max_cost=options.max_cost, confirmed=options.confirm_price
-        )
-        if problem is not None:
-            raise CostLimitError(problem)
-        if machine is None or hourly is None:
-            return
-        words = ceiling(
-            options.flavor,
-            hourly,
-            jobs=dispatch.most_jobs(options.max_workers, self.slots),
-            timeout=options.timeout,
-            max_cost=options.max_cost,
-        )
-        logger.info("%s", words)
+        options, hourly = self._options, {flavor: self.hourly(flavor) for flavor in flavors}
+        for flavor in flavors:
+            problem = price_problem(
+                flavor,
+                hourly[flavor],
+                max_cost=options.max_cost,
+                confirmed=options.confirm_price,
+            )
+            if problem is not None:
+                raise CostLimitError(problem)
+        fleets = [
+            (flavor, price, dispatch.most_jobs(options.max_workers, self.slots(flavor)))
+            for flavor, price in hourly.items()
+            if price is not None
+        ]
+        if fleets:
+            words = ceiling(fleets, timeout=options.timeout, max_cost=options.max_cost)
+            logger.info("%s", words)
 
-    @property
-    def slots(self) -> int:
-        """How many calls a job runs at once."""
-        return slots_of_job(self._options, self.hardware)
+    def slots(self, flavor: str) -> int:
+        """Return how many calls a job of a flavor runs at once."""
+        return slots_of_job(self._options, self.hardware.get(flavor))
 
-    @property
-    def hourly(self) -> float | None:
-        """Dollars an hour of one job, without its door; None where the Hub lists none."""
-        return None if self.hardware is None else self.hardware.hourly
+    def hourly(self, flavor: str) -> float | None:
+        """Return dollars an hour of one job, without its door; None where the Hub lists none."""
+        machine = self.hardware.get(flavor)
+        return None if machine is None else machine.hourly
+
+    def offer(self, flavor: str) -> Offer:
+        """Return what the core has to know of a flavor."""
+        machine = self.hardware.get(flavor)
+        slots = 1 if machine is None else machine.slots
+        return Offer(flavor, slots, self.hourly(flavor), DOOR_HOURLY)
 
     def note_ours(self, job: Job) -> None:
         """Note a job that answered a launch of ours."""
@@ -178,7 +190,7 @@ class Connection:
         return self._problems[job.id]
 
     async def _claim_problem(self, job: Job) -> str | None:
-        return await self.hub.claim_problem(job, self.spec)
+        return await self.hub.claim_problem(job, self.spec, self._flavors)
 
     def launch_key(self, launch_id: str) -> bytes:
         """Return the key of one launch."""
@@ -190,7 +202,7 @@ class Connection:
 
 
 def _common_spec(options: Options) -> JobSpec:
-    """Return what all launches of a run have in common: image, flavor, command."""
+    """Return what all launches of a run have in common: image, command."""
     return JobSpec(
         command=BOOT_COMMAND,
         image=options.image,
@@ -198,7 +210,6 @@ def _common_spec(options: Options) -> JobSpec:
         dependencies=options.dependencies.at_launch,
         volumes=options.volumes,
         env=options.env,
-        flavor=options.flavor,
     )
 
 
@@ -208,7 +219,7 @@ class AdoptedConnection(Connection):
     What they were launched with is not known here; but that they run what all our jobs run is.
     """
 
-    async def open(self) -> None:
+    async def open(self, flavors: tuple[str, ...]) -> None:  # noqa: ARG002 - it launches nothing
         """Check the token."""
         await self.hub.resolve_namespace()
 

@@ -56,6 +56,7 @@ def compose(connection: Connection, options: Options, post: Post) -> JobSpec:
     secrets = {**options.secrets, **launch_secrets(key, message, client_python())}
     return replace(
         connection.spec,
+        flavor=post.kind,
         secrets=secrets,
         timeout=options.timeout,
         labels={
@@ -88,7 +89,7 @@ def launch_entries(
 
 def _config(connection: Connection, options: Options, post: Post) -> dict[str, Any]:
     local = is_loopback(split(connection.hub.endpoint).host)
-    machine = connection.hardware
+    machine = connection.hardware.get(post.kind)
     # A job counts its CPUs itself where the Hub's list does not have its flavor.
     unknown = options.slots_per_job == "auto" and machine is None
     return {

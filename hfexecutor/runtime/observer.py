@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor import events as public
@@ -38,17 +39,15 @@ class Observer:
 
     Args:
         machine: The core, to be read only.
-        flavor: Of its jobs.
         name: Of the run.
         way_back: The command that gets back to it; empty where there is none.
         events: Where what is told goes.
     """
 
     def __init__(
-        self, machine: Machine, flavor: str, events: public.Events, *, name: str, way_back: str
+        self, machine: Machine, events: public.Events, *, name: str, way_back: str
     ) -> None:
         self._machine = machine
-        self._flavor = flavor
         self._name = name
         self._way_back = way_back
         self._events = events
@@ -56,7 +55,7 @@ class Observer:
         self._summed_up: list[int] = []  # calls that have failed, and of which maps have told
         self._began_at: float | None = None  # with the first call
         self._posted: dict[str, float] = {}  # workers whose job is not over, and since when
-        self._slots: dict[str, int] = {}  # how many calls at once they are meant for
+        self._asked: dict[str, do.Post] = {}  # what was asked for
         self._jobs: dict[str, ev.JobSeen] = {}  # those of them that are known
         self._began: dict[str, float] = {}  # when they were heard first, in seconds since 1970
         self._up: dict[str, float | None] = {}  # those that run, and when by their own clock
@@ -64,7 +63,7 @@ class Observer:
         self._installs: set[tuple[str, float, bool]] = set()  # what was told of installations
         self._was_up = False
         self._needed: set[str] = set()
-        self._launching = 0  # launches that were not told yet
+        self._launching: Counter[str] = Counter()  # launches that were not told yet, by flavor
         self._launching_since = 0.0
         transfers = self._transfers = Transfers()
         self._handlers: dict[type, Callable[[Any, float], None]] = {
@@ -105,15 +104,16 @@ class Observer:
             if (handler := handlers.get(type(one))) is not None:
                 handler(one, now)
         if self._launching and now - self._launching_since >= GATHER:
-            self._tell_launches()
+            self._tell_launches(time.time())
 
-    def _tell_launches(self) -> None:
+    def _tell_launches(self, at: float) -> None:
         if self._launching:
-            launched, self._launching = self._launching, 0
-            self._tell(public.JobsLaunched(time.time(), launched, self._flavor))
+            launched, self._launching = self._launching, Counter()
+            for flavor, jobs in launched.items():
+                self._tell(public.JobsLaunched(at, jobs, flavor))
 
     def _tell(self, event: public.Event, level: int = logging.INFO) -> None:
-        self._tell_launches()  # they came before it
+        self._tell_launches(event.at)  # they came before it
         logger.log(level, "%s", event)
         self._events.tell(event)
 
@@ -121,10 +121,10 @@ class Observer:
 
     def _post(self, command: do.Post, now: float) -> None:
         self._posted.setdefault(command.worker, now)
-        self._slots[command.worker] = command.slots
+        self._asked[command.worker] = command
         if not self._launching:
             self._launching_since = now
-        self._launching += 1
+        self._launching[command.kind] += 1
 
     def _launched(self, event: ev.Launched, now: float) -> None:
         self._know(event.worker, event.job, now)
@@ -139,8 +139,10 @@ class Observer:
         known = worker in self._jobs
         self._jobs[worker] = job
         if not known and worker in self._posted:
-            seconds, slots = now - self._posted[worker], self._slots[worker]
-            event = public.JobCreated(time.time(), job.id, job.url, self._flavor, seconds, slots)
+            seconds, asked = now - self._posted[worker], self._asked[worker]
+            event = public.JobCreated(
+                time.time(), job.id, job.url, asked.kind, seconds, asked.slots
+            )
             self._events.tell(event)  # launches go on being gathered for their line in the log
 
     def _heard(self, event: ev.Heard, now: float) -> None:
@@ -188,7 +190,7 @@ class Observer:
             began = self._running_since(worker, job)
             event = public.JobEnded(time.time(), job.id, job.url, now - since, began, dollars)
             self._tell(event, logging.DEBUG)
-        for known in (self._slots, self._began, self._up):
+        for known in (self._asked, self._began, self._up):
             known.pop(worker, None)
         self._installs = {told for told in self._installs if told[0] != worker}
         self._transfers.forget(worker)
@@ -196,9 +198,9 @@ class Observer:
     def _bill(self, job: ev.JobSeen) -> tuple[ev.JobSeen, float | None]:
         """Return a job that is over as it was seen last, and what it can be billed."""
         budget = self._machine.budget
-        for seen, _, dollars in reversed(budget.over):  # it is one of the last
+        for seen, kind, _, dollars in reversed(budget.over):  # it is one of the last
             if seen.id == job.id:
-                return seen, dollars if budget.prices is not None else None
+                return seen, dollars if kind in budget.prices else None
         return job, None
 
     def _answered(self, event: ev.Answered, now: float) -> None:
@@ -315,7 +317,7 @@ class Observer:
             self._failures.note(None, raised, future)
         if not self._events.are_heard(public.CallEnded):
             return
-        self._tell_launches()
+        self._tell_launches(time.time())
         seconds = 0.0 if outcome is None else outcome.duration
         job_id, began, slot = self._where(call, outcome, worker)
         told = public.CallEnded(time.time(), call.number, job_id, seconds, error, began, slot)

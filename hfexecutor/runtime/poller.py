@@ -55,12 +55,21 @@ class Poller:
 
     def cancel(self, command: do.CancelJob) -> None:
         """Make sure that a job runs no longer."""
-        self._tasks.start(self._cancel(command.job))
+        self._tasks.start(self._cancel(*command))
 
-    async def _cancel(self, job_id: str) -> None:
+    async def _cancel(self, job_id: str, look: bool) -> None:
         try:
             await self._connection.hub.cancel(job_id)
         except HubExecutorError as error:
             self._tell(CancelEnded(job_id, error))
         else:
-            self._tell(CancelEnded(job_id))
+            began = not look or await self._began(job_id)
+            self._tell(CancelEnded(job_id, began=began))
+
+    async def _began(self, job_id: str) -> bool:
+        """Find out whether a job ever began to run; it may have, where nobody tells."""
+        try:
+            job = await self._connection.hub.inspect(job_id)
+        except HubExecutorError:
+            return True
+        return job.started_at is not None

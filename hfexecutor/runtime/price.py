@@ -11,6 +11,7 @@ from hfexecutor.runtime.connection import slots_of_job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hfexecutor.hub.models import Hardware
     from hfexecutor.options import Options
     from hfexecutor.runtime.connection import Connection
 
@@ -20,21 +21,31 @@ _PATIENCE: Final = 10.0
 
 
 def offer(options: Options, connect: Callable[[], Connection]) -> list[tuple[str, str]]:
-    """Return what a job costs, or why that is not known, and how many calls it runs at once."""
-    machine, flavor = None, options.flavor
-    price = f"not known: the Hub lists no price for {flavor}"
+    """Return for each flavor what a job costs, or why that is not known, and its calls at once."""
+    why = "the Hub lists no price for it"
+    known: list[Hardware] = []
     try:
         known = ask(lambda: connect().hub, lambda hub: hub.hardware(), _PATIENCE)
     except HubExecutorError as error:
-        price = f"not known: {error}"
-    else:
-        machine = {item.name: item for item in known}.get(flavor)
+        why = str(error)
+    machines = {item.name: item for item in known}
+    return [
+        row
+        for flavor in options.flavor
+        for row in _offer(flavor, options, machines.get(flavor), why)
+    ]
+
+
+def _offer(
+    flavor: str, options: Options, machine: Hardware | None, why: str
+) -> list[tuple[str, str]]:
+    price = f"not known: {why}"
     if machine is not None and machine.hourly is not None:
         price = f"${machine.hourly:.2f} an hour for each job ({machine.cpu})"
     slots = ""
     if machine is not None or options.slots_per_job != "auto":
         slots = f"{slots_of_job(options, machine)} at once in each job"
-    return [("price", price), ("calls", slots)]
+    return [("flavor", flavor), ("price", price), ("calls", slots)]
 
 
 def bills_of(connect: Callable[[], Connection]) -> dict[str, float]:

@@ -28,7 +28,6 @@ from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.errors import DetachedError, HubExecutorError, HubUnavailableError
 from hfexecutor.events import Events
-from hfexecutor.hub.hardware import DOOR_HOURLY
 from hfexecutor.hub.threads import make_ready
 from hfexecutor.runtime.completer import Completer, claim
 from hfexecutor.runtime.door_client import DoorClient
@@ -97,7 +96,6 @@ class Runner:
         self.machine = self._make_machine(limits)
         self._observer = Observer(
             self.machine,
-            options.flavor,
             events if events is not None else Events(),
             name=options.name,
             way_back=way_back,
@@ -362,22 +360,20 @@ class Runner:
             do.Forget: forget,
         }
 
-    def _open_connection(self, _: do.Connect) -> None:
+    def _open_connection(self, command: do.Connect) -> None:
         if self._setup_error is not None:
-            self._tell(ev.ConnectFailed(self._setup_error, for_good=True))
+            self._tell(ev.ConnectFailed(command.kinds, self._setup_error, for_good=True))
         else:
-            self._tasks.start(self._connected())
+            self._tasks.start(self._connected(command.kinds))
 
-    async def _connected(self) -> None:
+    async def _connected(self, kinds: tuple[str, ...]) -> None:
         assert self.connection is not None
         try:
-            await self.connection.open()
+            await self.connection.open(kinds)
         except HubExecutorError as error:
-            self._tell(ev.ConnectFailed(error))
+            self._tell(ev.ConnectFailed(kinds, error))
         else:
-            hardware = self.connection.hardware
-            slots = hardware.slots if hardware is not None else 1
-            self._tell(ev.Connected(slots, self.connection.hourly, DOOR_HOURLY))
+            self._tell(ev.Connected(tuple(map(self.connection.offer, kinds))))
 
 
 def _taken_from(inbox: deque[Call | ev.Event]) -> list[ev.Event]:

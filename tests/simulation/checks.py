@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 UNKNOWN_FOR = 75.0  # seconds that a job may run which the core does not know, if lists are whole
 CROSSING = 1.5  # seconds in which a word has reached the job, where doors work
 LONG = 10_000.0  # seconds that no run takes
+LATE_LIST = 15.0  # seconds until what is due with the next list is done
 LATE = 1.0  # seconds after which what is due is forgotten
 REGULAR = 5.0  # seconds between two looks at everything
 FIRST_VISIT, FETCHES = 30.0, 60.0  # that a job waits for a message, and for what it has announced
@@ -148,6 +149,12 @@ class Checks:
             self.unsure |= worker.unsure
         if self._steps % self._often == 0:
             machine.check()
+            slots = sum(w.slots for w in machine.workers.values() if not w.is_closing)
+            self.check(
+                "no more slots than asked for",
+                slots <= self.plan.workers or self.worst.cancel_fails,
+                f"{slots}",
+            )
             for worker in machine.workers.values():
                 suspects = sum(call.lost > 0 for call in worker.held.values())
                 if suspects:
@@ -172,6 +179,23 @@ class Checks:
         )
         if command.attempt > 1:
             self.sometimes("a launch is repeated")
+        self._look_at_kind(command)
+
+    def _look_at_kind(self, command: do.Post) -> None:
+        """A flavor is preferred to the next one in a list, unless it did not come."""
+        for call in command.calls:
+            self.check("a call gets what it asks for", command.kind in call.kinds, f"{command}")
+            before = call.kinds[: call.kinds.index(command.kind)]
+            for kind in before:
+                self.sometimes("the next flavor of a list is launched")
+                excused = self.worst.max_cost or self.worst.post_refused or self._passed_over(kind)
+                self.check("the preferred flavor comes first", excused, f"{command} for {call}")
+
+    def _passed_over(self, kind: str) -> bool:
+        """Whether a job of this kind was waited for long enough."""
+        jobs = [job for job in self.hub.jobs.values() if job.command.kind == kind]
+        patience = self.worst.scheduling_timeout
+        return patience > 0 and any(self._cancels[j.id] and j.waited >= patience for j in jobs)
 
     def post_ends(self, command: do.Post) -> None:
         self.posts[command.worker] -= 1
@@ -198,6 +222,8 @@ class Checks:
 
     def began(self, job: Job, call: int) -> None:
         """A call begins in a job."""
+        kinds = self.work[number_of(call)].kinds
+        self.check("a call runs on what it asks for", job.command.kind in kinds, f"{call} in {job}")
         earlier = self.begins.setdefault(call, [])
         if not job.restarted:
             self.check("a job runs a call once", job not in earlier, f"call {call} in {job}")
@@ -208,7 +234,7 @@ class Checks:
         hidden = bool(retries) and self.plan.list_lag > sum(Rules().looks)
         launches = self.launches.setdefault(number, set())
         if not job.restarted:
-            launches.add((call, job.command[:2]))
+            launches.add((call, job.worker, job.command.attempt))
         self.check(
             "no call begins more often than allowed",
             job.restarted or hidden or len(launches) <= 1 + retries,
@@ -220,7 +246,8 @@ class Checks:
             f"call {call} begins in {job} before {self.paused.get(call)}",
         )
         if call != number and not earlier and len(launches) > 1:
-            same = any(begun[1] == job.command[:2] for begun in launches if begun[0] != call)
+            launch = (job.worker, job.command.attempt)
+            same = any(begun[1:] == launch for begun in launches if begun[0] != call)
             self.sometimes(f"a retry begins in {'the same' if same else 'another'} job")
         earlier.append(job)
         future = self.futures[number]
@@ -537,6 +564,7 @@ class Checks:
         """Look at jobs that nobody knows, and at calls that wait where they should not."""
         self._look_at_ahead(machine)
         self._look_at_what_is_due(machine)
+        self._look_at_what_waits(machine)
         self.look_at_bills()
         self.look_at_costs(machine)
         self._spoke |= {w.id for w in machine.workers.values() if w.has_spoken}
@@ -556,6 +584,29 @@ class Checks:
                 "no job is unknown for long",
                 now - since < max(bound, 2 * self.plan.idle_timeout),
                 f"{job} for {now - since:.0f} s",
+            )
+
+    def _look_at_what_waits(self, machine: Machine) -> None:
+        """No job is waited for longer than its user wants, where another flavor can be tried."""
+        plan = self.worst
+        patience = plan.scheduling_timeout
+        hidden = plan.list_lag or plan.list_misses or plan.list_slow or plan.list_dies
+        if not patience or hidden or plan.odd_stages or plan.stage_lag or plan.max_cost:
+            return
+        if plan.cancel_fails or plan.cancel_slow or not plan.retries or plan.once:
+            return
+        if plan.post_refused:  # others may have been refused
+            return
+        for worker in machine.workers.values():
+            job = self.hub.jobs.get(worker.job.id) if worker.job is not None else None
+            if job is None or not job.alive or job.started >= 0 or worker.is_closing:
+                continue
+            later = worker.asked_by[worker.asked_by.index(worker.kind) + 1 :]
+            late = self.clock.now - job.created - patience
+            self.check(
+                "no job is waited for too long",
+                late < LATE_LIST or all(self._passed_over(kind) for kind in later),
+                f"{worker} waits for {late:.1f} s too long",
             )
 
     def _look_at_what_is_due(self, machine: Machine) -> None:
@@ -723,6 +774,9 @@ _REPORTS = {
     "was started again": "a job that was started again is cancelled",
     "calls run again": "calls of a lost worker run again",
     "does not begin": "a job that does not begin is cancelled",
+    " s: trying ": "the next flavor is tried",
+    "can be started, trying": "the next flavor is tried for one that is refused",
+    "so far": "a wait for hardware is told",
     "did not leave": "a worker does not leave when told to",
     "one-shot jobs": "doors are given up",
     "without: ": "ports are given up",
@@ -733,6 +787,7 @@ _REPORTS = {
     "could not be cancelled": "a cancel fails",
     "is not ours": "a foreign job is left alone",
     "close to its timeout": "a job gets no more calls because of its age",
+    "makes way for": "a job makes way for another flavor",
     "max_cost pays for no other": "a job is ended because of what it would cost",
 }
 

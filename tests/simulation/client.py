@@ -54,11 +54,12 @@ class Client:
         self.checks = checks
         limits = Limits(
             max_workers=plan.workers,
-            slots_per_job=plan.slots,
+            slots_per_job=None if plan.choices else plan.slots,
             reuse_workers=plan.warm,
             room=user.ROOM,
             max_cost=plan.max_cost or None,
             timeout=plan.job_timeout,
+            scheduling_timeout=plan.scheduling_timeout or math.inf,
         )
         self.machine = Machine(
             limits,
@@ -157,15 +158,18 @@ class Client:
 
     # --- launches -----------------------------------------------------------------------------
 
-    def _connect(self, _: do.Connect) -> None:
+    def _connect(self, command: do.Connect) -> None:
         self.hub.count("connect")
         if self.plan.connect_fails and not self.hub.is_well:
             error = HubUnavailableError("simulated: no connection")
-            self.clock.later(3.0, self.tell, ev.ConnectFailed(error))
+            self.clock.later(3.0, self.tell, ev.ConnectFailed(command.kinds, error))
         else:
             plan = self.plan
-            event = ev.Connected(plan.slots, hourly=plan.hourly, door_hourly=plan.door_hourly)
-            self.clock.later(self.hub.delay(), self.tell, event)
+            offers = tuple(
+                ev.Offer(kind, plan.slots_of(kind), plan.hourly_of(kind), plan.door_hourly)
+                for kind in command.kinds
+            )
+            self.clock.later(self.hub.delay(), self.tell, ev.Connected(offers))
 
     def _launch(self, command: do.Launch) -> None:
         assert command.worker not in self._turns, "a launch waits twice"
@@ -331,7 +335,10 @@ class Client:
             error = None
             if not self.hub.cancel(command.job):
                 error = HubUnavailableError("simulated: not cancelled")
-            self.clock.later(self.hub.delay(), self.tell, ev.CancelEnded(command.job, error))
+            began = not command.look or self.hub.jobs[command.job].started >= 0
+            began = began or self.hub.chance(self.plan.inspect_fails)
+            event = ev.CancelEnded(command.job, error, began=began)
+            self.clock.later(self.hub.delay(), self.tell, event)
 
         self.clock.later(self.hub.delay() + slow, answer)
 

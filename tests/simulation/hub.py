@@ -51,6 +51,12 @@ class Job:
         self.over_at = -1.0
 
     @property
+    def waited(self) -> float:
+        """Seconds that it waited for its hardware."""
+        until = self.started if self.started >= 0 else self.over_at
+        return (until if until >= 0 else self.hub.clock.now) - self.created
+
+    @property
     def stage(self) -> str:
         return self.history[-1][1]
 
@@ -204,7 +210,7 @@ class Job:
         """Return what they cost."""
         plan = self.hub.plan
         port = plan.door_hourly if self.command.port is not None else 0.0
-        return self.minutes * (plan.hourly + port) / 60
+        return self.minutes * (plan.hourly_of(self.command.kind) + port) / 60
 
     # --- how it is seen -----------------------------------------------------------------------
 
@@ -317,22 +323,26 @@ class Hub:
             job.end(stage, "world")
 
     def _schedule(self, job: Job) -> None:
-        capacity = 0 if self.is_well else self.plan.capacity
-        if capacity and self._running() >= capacity:
+        if self._has_room(job.command.kind):
+            job.start()
+        else:
             self._waiting.append(job)
             self.sometimes("a job waits for capacity")
             self.clock.at(self.plan.heals, job.start)
-        else:
-            job.start()
 
-    def _running(self) -> int:
-        return sum(job.alive and job.started >= 0 for job in self._listed)
+    def _has_room(self, kind: str) -> bool:
+        capacity = -1 if self.is_well else self.plan.capacity_of(kind)
+        running = (
+            job.alive and job.started >= 0 for job in self._listed if job.command.kind == kind
+        )
+        return capacity < 0 or sum(running) < capacity
 
     def freed(self) -> None:
         """Start a job that waits for capacity."""
-        while self._waiting:
-            job = self._waiting.pop(0)
-            if job.alive and job.started < 0:
+        self._waiting = [job for job in self._waiting if job.alive and job.started < 0]
+        for job in self._waiting:
+            if self._has_room(job.command.kind):
+                self._waiting.remove(job)
                 job.start()
                 return
 

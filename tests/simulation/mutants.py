@@ -41,6 +41,26 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     Mutant(
+        "a call goes to a worker of a flavor that it did not ask for",
+        "[w for w in self.live if w.kind in kinds]",
+        "self.live",
+    ),
+    Mutant(
+        "a flavor that does not come is waited for without end",
+        "        if waited < state.limits.scheduling_timeout:",
+        "        if waited:",
+    ),
+    Mutant(
+        "a flavor that does not come is asked for again at once",
+        "and now >= self.passed_over_until",
+        "",
+    ),
+    Mutant(
+        "each queue may spend what is left",
+        "start(queue, kind, slots)\n        self._reckon()",
+        "start(queue, kind, slots)",
+    ),
+    Mutant(
         "an outcome is accepted twice",
         "        state.pending.close(call.id)\n        if wanted:",
         "        if wanted:",
@@ -62,8 +82,8 @@ MUTANTS = (
     ),
     Mutant(
         "a job is given calls until its timeout ends it",
-        "            worker.aged = True\n",
-        "            worker.aged = False\n",
+        "            worker.retiring = True\n            text",
+        "            worker.retiring = False\n            text",
     ),
     Mutant(
         "outcomes are not acknowledged",
@@ -150,8 +170,8 @@ MUTANTS = (
     ),
     Mutant(
         "what was never sent counts as lost",
-        "            if call.id in incomplete:\n                return Verdict.UNTRIED\n",
-        "",
+        "            if call.id in incomplete or worker.never_began:",
+        "            if worker.never_began:",
     ),
     Mutant(
         "a good-bye clears calls that were lost",

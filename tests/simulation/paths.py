@@ -64,6 +64,16 @@ FOUND = {
     "jobs that may have a call are stopped until it may not run again": Plan(
         seed=57, calls=60, durations=(0.1,), door_forged=0.3, heals=30.0
     ),
+    "a flavor that did not come is not waited for although no other one can be paid": Plan(
+        seed=1,
+        calls=60,
+        durations=(3.0,),
+        workers=1,
+        choices=((0, 1),),
+        capacities=(0, -1, -1),
+        scheduling_timeout=20.0,
+        max_cost=0.035,
+    ),
 }
 
 FIXED: tuple[Plan, ...] = (
@@ -182,6 +192,37 @@ FIXED: tuple[Plan, ...] = (
         job_timeout=30.0,
         retries=0,
     ),
+    # Several flavors: hardware that does not come, is refused, is dear, or is in others' way.
+    Plan(
+        seed=60,
+        calls=40,
+        durations=(0.3,),
+        workers=4,
+        choices=((0, 1),),
+        capacities=(0, -1, -1),
+        scheduling_timeout=20.0,
+    ),
+    Plan(
+        seed=61,
+        calls=60,
+        durations=(1.0,),
+        workers=3,
+        choices=((0, 1, 2),),
+        capacities=(1, 0, -1),
+        scheduling_timeout=3.0,
+        post_refused=0.3,
+    ),
+    Plan(seed=62, calls=60, durations=(3.0,), workers=2, choices=((0,), (1,), (2,))),
+    Plan(
+        seed=63,
+        calls=60,
+        durations=(2.0,),
+        workers=6,
+        choices=((0, 1), (1,), (2,)),
+        capacities=(1, 2, 1),
+        scheduling_timeout=3.0,
+        max_cost=0.2,
+    ),
     Plan(seed=47, calls=3, cancel_fails=1.0, job_restarted=1.0, durations=(1.0,), heals=300.0),
     Plan(seed=38, calls=150, durations=(4.0,), workers=2, warm=False),
     Plan(seed=39, calls=100, batch=5, pause=0.3, durations=(0.3,), workers=4, list_lag=3.0),
@@ -287,6 +328,7 @@ PATHS = (
     "a launch is dropped before its request is sent",
     "a launch is found while its answer is late",
     "a launch is repeated",
+    "a job makes way for another flavor",
     "a log goes on after its job",
     "a log is cut",
     "a log is opened again for want of a HELLO",
@@ -327,5 +369,9 @@ PATHS = (
     "ports are given up",
     "the Hub does not know a job any more",
     "the Hub starts a job again",
+    "the next flavor is tried",
+    "the next flavor is tried for one that is refused",
+    "the next flavor of a list is launched",
+    "a wait for hardware is told",
     "two jobs for one launch",
 )

@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
+FLAVORS = 3
+CHOICES = (((0, 1),), ((0, 1, 2),), ((0,), (1,)), ((0, 1), (1,), (2,)), ((1, 0), (0, 1, 2), (2,)))
 RATES = (0.01, 0.03, 0.1, 0.2, 0.4)
 
 
@@ -56,6 +58,11 @@ class Plan:
     api: float = 0.05
     hourly: float = 0.6  # dollars for a job
     door_hourly: float = 0.01  # and for its port
+    # Flavors, by number; each costs as much more as its number says. Calls ask for one of these
+    # lists each; without, there is but one flavor.
+    choices: tuple[tuple[int, ...], ...] = ()
+    capacities: tuple[int, ...] = ()  # jobs of each flavor at once, until all is well; -1: any
+    scheduling_timeout: float = 0.0  # 0: none
     connect_fails: bool = False
     post_undelivered: float = 0.0
     post_unclear: float = 0.0  # and created
@@ -132,8 +139,30 @@ class Plan:
             # What hangs without a timeout is killed by its user, which takes a door that works.
             quiet = made["_density"] < 0.1 and made["warm"]
             made["call_timeout"] = rng.choice((0.0 if quiet else 0.5, 0.5, 3.0))
+        if made.get("choices"):
+            made["capacities"] = tuple(rng.choice((-1, -1, 0, 1, 2)) for _ in range(FLAVORS))
+            made["scheduling_timeout"] = rng.choice((0.0, 3.0, 20.0, 20.0, 60.0))
         del made["_density"]
         return cls(seed=seed, **made)
+
+    @staticmethod
+    def flavors(choice: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the names of flavors by their numbers."""
+        return tuple(f"flavor-{number}" for number in choice)
+
+    def hourly_of(self, flavor: str) -> float:
+        """Return what a job of a flavor costs an hour."""
+        return self.hourly * (1 + number_of(flavor))
+
+    def slots_of(self, flavor: str) -> int:
+        """Return how many calls a job of a flavor is for."""
+        return (self.slots, 1, 4)[number_of(flavor)] if flavor else self.slots
+
+    def capacity_of(self, flavor: str) -> int:
+        """Return how many jobs of a flavor may run at once; -1 for any number."""
+        if flavor and self.capacities:
+            return self.capacities[number_of(flavor)]
+        return self.capacity or -1
 
     @property
     def calls_fit(self) -> bool:
@@ -173,6 +202,11 @@ class Plan:
 DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in fields(Plan) if field.name != "seed"
 }
+
+
+def number_of(flavor: str) -> int:
+    """Return the number of a flavor; 0 for the only one."""
+    return int(flavor.rpartition("-")[2] or 0)
 
 
 def _rate(rng: random.Random) -> float:
@@ -293,4 +327,5 @@ _FAULTS: dict[str, Any] = {
     "once": _rate,
     "flaky": _rate,
     "retry": lambda _: True,
+    "choices": lambda r: r.choice(CHOICES),
 }

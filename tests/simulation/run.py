@@ -99,7 +99,7 @@ class Run:
         for _ in range(count):
             work = self.work[self._next] = user.make_work(plan, rng)
             heavy = plan.heavy > 0 and rng.random() < plan.heavy
-            options = user.options_of(plan, rng)
+            options = user.options_of(plan, work, rng)
             call = user.make_call(self._next, work, heavy=heavy, options=options)
             self._load += plan.call_timeout if work.kind == "hang" else work.duration
             self._load += work.fails * (work.duration + user.LONGEST_PAUSE)
@@ -203,7 +203,8 @@ class Run:
         starts = 40.0  # that follow each other; where no worker is used again, one for each call
         if self.client.machine.one_shot:
             starts += 1.5 * len(self.futures) / slots
-        return begun + PATIENCE + 3 * self._load / slots + starts * (self.plan.cold[1] + 1)
+        waits = 3 * self.plan.scheduling_timeout
+        return begun + waits + PATIENCE + 3 * self._load / slots + starts * (self.plan.cold[1] + 1)
 
     def go(self) -> None:
         """Go on until everything has ended; raise what goes wrong."""

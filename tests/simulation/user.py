@@ -37,6 +37,7 @@ class Work(NamedTuple):
     need: int = 0
     mimics: bool = False
     fails: int = 0  # the first times that it ends
+    kinds: tuple[str, ...] = ("",)  # of workers that it asks for
 
     def raises(self, attempt: int) -> bool:
         """Whether this attempt of it raises; the first is 0."""
@@ -134,6 +135,7 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
         need=rng.randrange(plan.needs + 1) if plan.needs else 0,
         mimics=prints > 0 and rng.random() < plan.mimics,
         fails=rng.randint(1, 3) if kind == "flaky" else 0,
+        kinds=plan.flavors(rng.choice(plan.choices)) if plan.choices else ("",),
     )
 
 
@@ -164,13 +166,14 @@ _ATTACHMENTS = [
 _DATA, _MORE = bytes(8), bytes(HEAVY)  # the latter is more than a message takes
 
 
-def options_of(plan: Plan, rng: random.Random) -> CallOptions:
+def options_of(plan: Plan, work: Work, rng: random.Random) -> CallOptions:
     """Return what a user wants of one more call."""
     once = plan.once > 0 and rng.random() < plan.once
     return CallOptions(
         call_timeout=plan.call_timeout or None,
         max_retries=0 if once else plan.retries,
         retry=True if plan.retry else None,
+        kinds=work.kinds,
     )
 
 

@@ -48,13 +48,11 @@ def observer(heard):
     )
     events = Events()
     events.listen(heard.append)
-    return Observer(
-        machine, "cpu-basic", events, name="nightly", way_back="hfexecutor attach nightly"
-    )
+    return Observer(machine, events, name="nightly", way_back="hfexecutor attach nightly")
 
 
 def post(worker):
-    return do.Post(worker, 1, (), 1, False, None)
+    return do.Post(worker, "cpu-basic", 1, (), 1, False, None)
 
 
 def hello(worker, clock=None):
@@ -109,7 +107,7 @@ def test_a_job_is_told_with_when_it_had_hardware_and_what_it_cost(observer, hear
     observer.observe([ev.Launched("a", 1, JOB), ev.Heard("a", ())], [], 1.5)  # the Hub's own line
     observer.observe([hello("a")], [], 7.0)
     observer._machine.budget = SimpleNamespace(
-        over=[(JOB._replace(started=123.0), 1, 0.25)], prices=object()
+        over=[(JOB._replace(started=123.0), "cpu-basic", 1, 0.25)], prices={"cpu-basic": object()}
     )
     observer.observe([], [do.Forget("a")], 31.0)
 

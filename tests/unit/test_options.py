@@ -33,9 +33,15 @@ def test_the_defaults_are_good():
     assert options.max_workers == 8
     assert options.image == default_image()
     assert (options.python, options.timeout, options.call_timeout) == (None, 12 * 3600, None)
-    assert (options.flavor, options.dependencies) == ("cpu-basic", Dependencies(auto=True))
+    assert (options.flavor, options.dependencies) == (("cpu-basic",), Dependencies(auto=True))
     assert (options.env, options.secrets, options.labels, options.volumes) == ({}, {}, {}, ())
     assert options.initializer is None
+
+
+def test_a_wait_that_could_not_be_ended_is_refused():
+    check(flavor=["a", "b"], scheduling_timeout="10m", reuse_workers=False)
+    with pytest.raises(ValueError, match="scheduling_timeout cannot be kept with reuse_workers="):
+        check(flavor=["a", "b"], scheduling_timeout=1, reuse_workers=False, max_retries=0)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,12 @@ async def nobody_awaits():
 
 LONGEST = {"AB": "x" * (ONE_VARIABLE - len("AB=") - 1)}
 GOOD = {
-    "a flavor of huggingface_hub's enum": ("flavor", Flavor.UPGRADE, "cpu-upgrade"),
+    "a flavor of huggingface_hub's enum": ("flavor", Flavor.UPGRADE, ("cpu-upgrade",)),
+    "flavors in their order": (
+        "flavor",
+        iter(["t4-small", Flavor.UPGRADE]),
+        ("t4-small", "cpu-upgrade"),
+    ),
     "an image": ("image", "me/image:1", "me/image:1"),
     "dependencies": (
         "dependencies",
@@ -83,7 +94,8 @@ GOOD = {
         Dependencies(auto=False, given=("numpy>=2",)),
     ),
     "no dependencies": ("dependencies", None, Dependencies(auto=False)),
-    "the flavor that is the default": ("flavor", None, "cpu-basic"),
+    "the flavor that is the default": ("flavor", None, ("cpu-basic",)),
+    "how long a flavor is waited for": ("scheduling_timeout", None, 300.0),
     "package data": ("package_data", iter(["a/*.json"]), ("a/*.json",)),
     "no local code": ("local_code_limit", 0, 0),
     "a timeout in seconds": ("timeout", 90, 90.0),
@@ -132,7 +144,14 @@ BAD = [
     ("max_retries", 1.5, TypeError, "max_retries must be a whole number, not 1.5"),
     ("flavor", "", ValueError, "flavor must not be empty; the cheapest is 'cpu-basic'"),
     ("flavor", " ", ValueError, "flavor must not be empty; the cheapest is 'cpu-basic'"),
-    ("flavor", 3, TypeError, "flavor must be a string such as 'cpu-basic', not 3"),
+    ("flavor", 3, TypeError, "flavor must be a string such as 'cpu-basic', or a list of such"),
+    ("flavor", [], ValueError, "flavor must not be an empty list; the cheapest is 'cpu-basic'"),
+    ("flavor", ["a", ""], ValueError, "flavor must not be empty"),
+    ("flavor", ["a", 3], TypeError, "flavor must be a string such as 'cpu-basic', or a list of"),
+    ("flavor", ["a", "b", "a"], ValueError, "flavor names 'a' twice: each is tried in its place"),
+    ("flavor", {"a"}, TypeError, "flavor must be a list, for its order says which is"),
+    ("scheduling_timeout", "10m", ValueError, "and there is only 'cpu-basic': make flavor a list"),
+    ("scheduling_timeout", 0, ValueError, "scheduling_timeout must be greater than 0 seconds"),
     ("package_data", "a/*", TypeError, "package_data must be a list of patterns, like"),
     ("package_data", [3], TypeError, "package_data must be texts"),
     ("local_code_limit", -1, ValueError, "local_code_limit must be 0 or more bytes, not -1"),
@@ -363,7 +382,8 @@ def header(monkeypatch, tmp_path):
 def test_the_header_of_the_script_gives_defaults():
     options = check()
 
-    assert (options.flavor, options.timeout, options.image) == ("a10g-small", 1800.0, "org/image:1")
+    assert (options.flavor, options.timeout) == (("a10g-small",), 1800.0)
+    assert options.image == "org/image:1"
     assert options.dependencies == Dependencies(auto=False, given=("numpy>=2",))
     assert options.env == {"AA": "script", "BB": "script"}
     assert options.secrets == {"MY_KEY": "hunter2", "OTHER": "here"}
@@ -383,7 +403,8 @@ def test_what_the_user_gives_counts():
         volumes=["hf://buckets/org/name:/data"],
     )
 
-    assert (options.flavor, options.timeout, options.image) == ("cpu-basic", 3600.0, "org/image:1")
+    assert (options.flavor, options.timeout) == (("cpu-basic",), 3600.0)
+    assert options.image == "org/image:1"
     assert options.dependencies == Dependencies(auto=True)
     assert options.env == {"AA": "script", "BB": "user"}
     assert options.secrets == {"MY_KEY": "hunter2", "OTHER": "user"}

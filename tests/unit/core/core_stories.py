@@ -42,6 +42,7 @@ class Story:
         self.hourly = 0.6  # a cent a minute
         of_calls = [field.name for field in dataclasses.fields(CallOptions) if field.name in limits]
         self.options = CallOptions(**{name: limits.pop(name) for name in of_calls})
+        self.slots = 2
         self.refused: set[int] = set()  # calls whose owner has just cancelled them
         self.machine = Machine(
             Limits(**limits),
@@ -84,10 +85,11 @@ class Story:
 
     def submit(self, *calls: Call) -> list[do.Command]:
         for call in calls:
-            call.options = self.options
+            call.options = dataclasses.replace(self.options, kinds=call.kinds)
         said = self.tell(ev.Submitted(calls))
-        if do.Connect() in said:
-            said += self.tell(ev.Connected(slots=2, hourly=self.hourly))
+        for connect in [command for command in said if type(command) is do.Connect]:
+            offers = (ev.Offer(kind, self.slots, self.hourly) for kind in connect.kinds)
+            said += self.tell(ev.Connected(tuple(offers)))
         self.commands = said
         return said
 

@@ -19,12 +19,12 @@ JOB = JobSeen("job", "COMPLETED")
 
 def budget(most: float | None = None, *, job: float = 0.6, door: float = 0.0) -> Budget:
     made = Budget(most, RULES)
-    made.prices = Prices(job=job, door=door)
+    made.prices["cpu"] = Prices(job=job, door=door)
     return made
 
 
 def running(made: Budget, worker: str, since: float, *, door: bool = False) -> None:
-    made.open(worker, door=door)
+    made.open(worker, "cpu", door=door)
     made.sent(worker, since)
 
 
@@ -41,7 +41,7 @@ def test_a_minute_that_has_begun_is_billed_in_full():
 
 def test_what_was_never_sent_or_never_existed_costs_nothing():
     made = budget(1.0)
-    made.open("a", door=False)
+    made.open("a", "cpu", door=False)
     assert made.spent(1000.0) == 0.0
     assert made.due == math.inf
 
@@ -70,13 +70,13 @@ def test_a_launch_that_is_repeated_may_have_worked_the_first_time():
 
 def test_jobs_that_are_wanted_count_before_they_exist():
     made = budget(0.05)
-    assert made.affords(door=False) == 5
+    assert made.affords("cpu", door=False) == 5
     for worker in "abcde":
-        made.open(worker, door=False)
-    assert made.affords(door=False) == 0
+        made.open(worker, "cpu", door=False)
+    assert made.affords("cpu", door=False) == 0
 
     made.close("a", 0.0, None)
-    assert made.affords(door=False) == 1
+    assert made.affords("cpu", door=False) == 1
 
 
 def test_a_minute_is_granted_before_it_begins_or_the_job_is_ended():
@@ -105,7 +105,7 @@ def test_without_a_limit_nothing_is_ever_due():
     made = budget(None)
     running(made, "a", 0.0)
 
-    assert made.affords(door=True) == math.inf
+    assert made.affords("cpu", door=True) == math.inf
     assert made.due == math.inf
     assert made.expire(1e6, ()) == []
 
@@ -128,7 +128,7 @@ def test_the_limit_holds_whenever_jobs_really_begin_and_end(seed, most, jobs):
     def bill(worker: str, at: float) -> float:
         began = begun.pop(worker)
         made.close(worker, now, JOB)
-        return max(1, math.ceil((at - began) / 60)) * made.hourly(door=True) / 60
+        return max(1, math.ceil((at - began) / 60)) * made.hourly("cpu", door=True) / 60
 
     for number in range(jobs * 2):
         now += rng.expovariate(1 / 20)
@@ -137,14 +137,14 @@ def test_the_limit_holds_whenever_jobs_really_begin_and_end(seed, most, jobs):
             busy = {worker for worker in begun if rng.random() < 0.7}
             for worker in made.expire(at, busy):
                 billed += bill(worker, at + rng.random() * RULES.end_ahead)
-        if made.affords(door=True) and rng.random() < 0.6:
+        if made.affords("cpu", door=True) and rng.random() < 0.6:
             worker = str(number)
-            made.open(worker, door=True)
+            made.open(worker, "cpu", door=True)
             made.sent(worker, now)
             begun[worker] = now + rng.choice([0.0, rng.random() * 4])
         elif begun and rng.random() < 0.3:
             billed += bill(rng.choice(sorted(begun)), now)
-        assert billed + made.hourly(door=True) / 60 * len(begun) <= most + 1e-6
+        assert billed + made.hourly("cpu", door=True) / 60 * len(begun) <= most + 1e-6
 
     for worker in list(begun):
         billed += bill(worker, now)

@@ -33,12 +33,13 @@ def world():
     )
     worker.job = JobSeen("job", "RUNNING")
     state.workers["w"] = worker
-    state.budget.open("w", door=True)
+    state.budget.open("w", "", door=True)
     calls = [make_call(1), make_call(2), make_call(3, lost=1)]
     for call in calls:
         call.options = CallOptions(max_retries=1)
     state.pending.enter(calls)
-    worker.give(state.pending.dequeue(2, 1e9) + state.pending.dequeue(1, 1e9), 0.0)
+    queue = state.pending.queue(("",))
+    worker.give(queue.dequeue(2, 1e9) + queue.dequeue(1, 1e9), 0.0)
     return state, Ends(state), worker
 
 
@@ -74,7 +75,12 @@ def test_the_calls_keep_their_order_and_go_first(world):
 
     ends.empty(worker, lambda call: Verdict.LOST if call.id == 1 else Verdict.UNTRIED)
 
-    assert [c.id for _ in range(4) for c in state.pending.dequeue(2, 1e9)] == [1, 2, 3, 4]
+    assert [c.id for _ in range(4) for c in state.pending.queue(("",)).dequeue(2, 1e9)] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_a_call_that_was_to_be_stopped_does_not_run_again(world):

@@ -72,6 +72,16 @@ def test_without_a_word_of_who_started_it_no_job_is_ours(problem):
     assert problem(us=None)
 
 
+def test_a_job_of_a_run_with_several_flavors_may_have_each_of_them_and_no_other(raw_job):
+    def says(flavor):
+        job = Job.parse(raw_job("x", flavor=flavor), ENDPOINT)
+        flavors = ("cpu-basic", "t4-small")
+        return claim_problem(job, SPEC, namespace="org", initiator=ADA, flavors=flavors)
+
+    assert says("cpu-basic") is says("t4-small") is None
+    assert says("a100-large") == "it runs on 'a100-large'"
+
+
 def test_uvs_options_may_come_in_any_order(problem):
     spec = JobSpec(command=("-V",), dependencies=("a", "b"), python="3.11")
     words = ["uv", "run", "--python", "3.11", "--with", "b", "--with", "a", "python", "-V"]

@@ -66,8 +66,16 @@ def test_a_price_that_nobody_agreed_to_is_refused(hourly, options, words):
 
 def test_what_may_be_rented_at_most_is_one_line():
     def line(max_cost):
-        return ceiling("cpu-upgrade", 0.03, jobs=2, timeout=43_200.0, max_cost=max_cost)
+        return ceiling([("cpu-upgrade", 0.03, 2)], timeout=43_200.0, max_cost=max_cost)
 
     assert line(None) == "up to 2 x cpu-upgrade at $0.04/h; at most $0.96 in 12 h"
     assert line(0.5) == "up to 2 x cpu-upgrade at $0.04/h; at most $0.50 (max_cost)"
     assert line(50.0) == line(None)
+
+
+def test_of_several_flavors_the_dearest_is_what_may_have_to_be_paid():
+    words = ceiling([("a100-large", 2.5, 4), ("l40sx4", 8.3, 1)], timeout=3600.0, max_cost=None)
+
+    assert (
+        words == "up to 4 x a100-large at $2.51/h or 1 x l40sx4 at $8.31/h; at most $10.04 in 1 h"
+    )

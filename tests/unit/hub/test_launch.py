@@ -377,7 +377,7 @@ def launcher(hub, act):
 
 
 def post(admitted):
-    return do.Post(admitted.worker, admitted.attempt, (), 1, False, None)
+    return do.Post(admitted.worker, "cpu-basic", admitted.attempt, (), 1, False, None)
 
 
 def test_launches_have_sixteen_places_and_one_that_is_dropped_leaves_its_own(hub):

@@ -1,0 +1,70 @@
+"""A list of flavors: the next one where hardware does not come."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+
+import pytest
+
+from hfexecutor import CostLimitError, HubExecutor, HubRequestError
+from hfexecutor.local import LocalHub, faults
+
+
+@pytest.fixture
+def scarce():
+    """A Hub that has no cpu-upgrade, and says so."""
+    stuck = faults.Stuck(flavor="cpu-upgrade", message="waiting for a free machine")
+    with LocalHub(faults=[stuck]) as hub:
+        yield hub
+        assert hub.running == 0
+
+
+def executor_on(hub: LocalHub, *flavors: str, **options) -> HubExecutor:
+    options = {"scheduling_timeout": 0.5, "slots_per_job": 1, **options}
+    return HubExecutor(2, endpoint=hub.endpoint, token=hub.token, flavor=flavors, **options)
+
+
+def hardware() -> str:
+    return os.environ["CPU_CORES"]
+
+
+@pytest.mark.parametrize("options", [{}, {"max_retries": 0}, {"reuse_workers": False}])
+def test_the_next_flavor_does_what_the_first_was_waited_for_in_vain(scarce, caplog, options):
+    with caplog.at_level(logging.INFO, "hfexecutor"):
+        with executor_on(scarce, "cpu-upgrade", "cpu-basic", **options) as executor:
+            assert list(executor.map(pow, range(4), [2] * 4)) == [0, 1, 4, 9]
+            cost, stats = executor.cost(), executor.stats()
+
+    stages = {(job.flavor, job.stage) for job in scarce.jobs()}
+    assert {stage for flavor, stage in stages if flavor == "cpu-upgrade"} == {"CANCELED"}
+    # What never ran costs nothing, and no call was tried there.
+    assert stats.retried == 0
+    assert {job.flavor for job in cost.jobs if job.dollars} == {"cpu-basic"}
+    text = "\n".join(caplog.messages)
+    assert "launching 2 jobs on cpu-upgrade" in text
+    assert "waiting for a free machine" in text
+    assert re.search(r"got no cpu-upgrade in \d+ s: trying cpu-basic", text)
+    assert "up to 2 x cpu-upgrade at $0.04/h or 2 x cpu-basic at $0.02/h; at most $0.96" in text
+
+
+def test_where_the_first_comes_the_next_is_not_asked_for():
+    with LocalHub() as hub, executor_on(hub, "cpu-upgrade", "cpu-basic") as executor:
+        assert set(executor.map(lambda _: hardware(), range(4))) == {"8"}
+        assert "cpu-upgrade or cpu-basic" in repr(executor)
+        assert {job.flavor for job in hub.jobs()} == {"cpu-upgrade"}
+
+
+def test_each_flavor_of_a_list_is_looked_at_before_a_job_exists():
+    with LocalHub() as hub:
+        with executor_on(hub, "cpu-basic", "l40s1") as executor:
+            with pytest.raises(HubRequestError, match=r"no flavor 'l40s1'.*'l40sx1'"):
+                executor.submit(pow, 2, 3).result(30)
+        with executor_on(hub, "cpu-basic", "h200x8") as executor:
+            with pytest.raises(CostLimitError, match=r"each job of h200x8 costs \$40.00"):
+                executor.submit(pow, 2, 3).result(30)
+        with executor_on(hub, "cpu-basic", "h200x8", max_cost=0.5) as executor:
+            with pytest.raises(CostLimitError, match="does not pay for a single minute of h200x8"):
+                executor.submit(pow, 2, 3).result(30)
+        assert not hub.jobs()
