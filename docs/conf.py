@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 
 default_role = "code"  # docstrings have single backticks where they name a parameter
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 88  # of a longer one each parameter has a line of its own
 
 html_theme = "furo"
 html_title = f"hfexecutor {release}"
