@@ -13,10 +13,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, Self, TypeVar
 
 from hfexecutor import lifecycle
-from hfexecutor.attached import attach
 from hfexecutor.call_factory import CallFactory, with_needs_of_initializer
 from hfexecutor.core.rules import Limits
-from hfexecutor.cost import cost_of, with_bills
 from hfexecutor.errors import PayloadError
 from hfexecutor.events import Events, RunEnded
 from hfexecutor.futures import PoolFuture
@@ -27,7 +25,6 @@ from hfexecutor.options import Options
 from hfexecutor.payload.async_functions import refuse_async
 from hfexecutor.payload.explanation import explain
 from hfexecutor.payload.fingerprint import fingerprint
-from hfexecutor.progress.run import RunProgress
 from hfexecutor.remote import outcomes
 from hfexecutor.results import unwrap
 from hfexecutor.runtime.connection import Connection
@@ -262,6 +259,8 @@ class HubExecutor(SubmittingExecutor):
         )
         bar, lines = self._options.progress, self._options.stream_logs
         if bar or lines:
+            from hfexecutor.progress.run import RunProgress  # noqa: PLC0415 - for them alone
+
             self._events.listen(RunProgress(self._options.name, self._jobs(), bar=bar, lines=lines))
         self._connect = connect
         self._lock = threading.Lock()  # guards _shutdown, and the pool's start
@@ -304,6 +303,8 @@ class HubExecutor(SubmittingExecutor):
             >>> with HubExecutor.attach("nightly") as run:           # doctest: +SKIP
             ...     results = {n: future.result() for n, future in run.futures.items()}
         """
+        from hfexecutor.attached import attach  # noqa: PLC0415 - not for who starts runs
+
         return attach(name, endpoint=endpoint, token=token, namespace=namespace)
 
     def _submit(
@@ -505,6 +506,8 @@ class HubExecutor(SubmittingExecutor):
             ...     print(executor.cost())
             $0.0003 so far, and $0.02 an hour for 1 job
         """
+        from hfexecutor.cost import cost_of, with_bills  # noqa: PLC0415 - not before it is asked for
+
         cost = cost_of(self._pool)
         return with_bills(cost, bills_of(self._connect)) if billed else cost
 

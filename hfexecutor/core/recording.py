@@ -12,7 +12,6 @@ The first line has the limits and the seed, each further one a step::
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from enum import Enum
 from types import SimpleNamespace
@@ -58,7 +57,7 @@ class Step(NamedTuple):
 
 def head(limits: Limits, seed: int) -> str:
     """Return the first line of a recording."""
-    return json.dumps({"version": VERSION, "limits": dataclasses.asdict(limits), "seed": seed})
+    return json.dumps({"version": VERSION, "limits": limits._asdict(), "seed": seed})
 
 
 def step(

@@ -6,13 +6,12 @@ Seconds, unless it says otherwise.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Limits", "Rules"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """What the user has asked for, as far as the core has to know.
 
     Attributes:
@@ -38,8 +37,7 @@ class Limits:
     scheduling_timeout: float = math.inf
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """How the core goes about it. The defaults are what ships."""
 
     # --- launches ----------------------------------------------------------------------------

@@ -119,9 +119,14 @@ class JobSpec:
 
 def load_api(endpoint: str) -> HfApi:
     """Return huggingface_hub's client; the first call imports it, which takes half a second."""
-    from huggingface_hub import HfApi, get_session  # noqa: PLC0415
+    from huggingface_hub import get_session  # noqa: PLC0415
 
-    get_session()  # made now: some versions make one for each thread that asks first, and leak it
+    # Made now: some versions make one for each thread that asks first, and leak it. And before the
+    # rest is imported: other threads, which are at work by then, have the time that it takes to
+    # read the certificates.
+    get_session()
+    from huggingface_hub import HfApi  # noqa: PLC0415
+
     api = HfApi(endpoint=endpoint, token=False, library_name="hfexecutor")  # each launch has one
     if is_loopback(split(endpoint).host):
         # To describe itself in its User-Agent, huggingface_hub asks huggingface.co for a list of

@@ -23,7 +23,6 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +57,6 @@ class _Answer(BaseModel):
         defer_build=True,
         frozen=True,
         extra="ignore",
-        alias_generator=to_camel,
         populate_by_name=True,
         hide_input_in_errors=True,  # it may hold the environment of somebody's job
     )
@@ -108,9 +106,9 @@ class Job(_Answer):
     initiator: _Text = Field(default=None, validation_alias=AliasPath("initiator", "id"))
     created_by: _Text = Field(default=None, validation_alias=AliasPath("createdBy", "id"))
     initiator_type: _Text = Field(default=None, validation_alias=AliasPath("initiator", "type"))
-    created_at: _Time = None
-    started_at: _Time = None
-    finished_at: _Time = None
+    created_at: _Time = Field(default=None, validation_alias="createdAt")
+    started_at: _Time = Field(default=None, validation_alias="startedAt")
+    finished_at: _Time = Field(default=None, validation_alias="finishedAt")
     endpoint: str = ""
 
     @classmethod
@@ -155,7 +153,9 @@ class Hardware(_Answer):
         default=0, validation_alias=AliasPath("accelerator", "quantity")
     )
     unit_cost_micro_usd: float = Field(default=0, validation_alias="unitCostMicroUSD")
-    unit_label: Annotated[str, _or("minute")] = "minute"
+    unit_label: Annotated[str, _or("minute")] = Field(
+        default="minute", validation_alias="unitLabel"
+    )
 
     @property
     def cpus(self) -> int:

@@ -1,11 +1,11 @@
 """Wait in an event loop for a blocking call that nobody can interrupt.
 
 The calls run in daemon threads of this module's own. A thread of a pool of the stdlib would be lost
-to a call that hangs, and would keep the interpreter from exiting; these are not waited for, and
-another one is started when all are busy.
+to a call that hangs, and would keep the interpreter from exiting; these are not waited for, another
+one is started when all are busy, and one that has been idle for a while ends.
 
-Some must be there before the script ends: Python 3.12 starts no thread from that moment on, not
-even while it waits for those that run, and the jobs of a script are often launched just then.
+But Python 3.12 starts no thread once the script has ended, not even while it waits for those that
+run, and the jobs of a script are often launched just then. There some are started before, and stay.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ __all__ = ["in_thread", "make_ready"]
 T = TypeVar("T")
 _Task: TypeAlias = "Callable[[], None]"
 
-_READY: Final = 2  # threads that wait for work; one of them may be lost to a call that hangs
-_KEPT: Final = 8  # that wait for more of it, once there was so much
-_RESOLVERS: Final = 2
 # Only of this version: before and after it threads can be started until the last of them ends.
 _STARTS_NONE_AT_EXIT: Final = sys.version_info[:2] == (3, 12)
+# Threads that always wait for work; one of them may be lost to a call that hangs.
+_READY: Final = 2 if _STARTS_NONE_AT_EXIT else 0
+_IDLE: Final = 2.0  # seconds that the others wait for more of it
+_RESOLVERS: Final = 2
 
 
 class _Threads:
@@ -49,7 +50,7 @@ class _Threads:
         return self._pid == os.getpid()
 
     def make_ready(self) -> None:
-        """Have some threads wait for work."""
+        """Have those threads wait for work that always do."""
         for _ in range(_READY - self._free):
             self._start()
             with self._lock:
@@ -74,12 +75,20 @@ class _Threads:
         threading.Thread(target=self._work, name="hfexecutor-helper", daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            self._tasks.get()()
+        while (task := self._next()) is not None:
+            task()
             with self._lock:
-                if self._free >= _KEPT:
-                    return
                 self._free += 1
+
+    def _next(self) -> _Task | None:
+        """Wait for a task; None: none came, and this thread is not needed any more."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._tasks.get(timeout=_IDLE)
+            with self._lock:
+                if self._free > _READY:  # else a task is on its way to one of the threads
+                    self._free -= 1
+                    return None
 
 
 _threads = _Threads()
@@ -93,7 +102,7 @@ def _of_this_process() -> _Threads:
 
 
 def make_ready(loop: asyncio.AbstractEventLoop) -> None:
-    """Have threads wait for :func:`in_thread`, and for names that `loop` is to look up.
+    """Have threads wait for :func:`in_thread`, and for names that `loop` is to look up, if need be.
 
     Called before the loop runs, in a thread of the user's: so before the script can have ended.
     """

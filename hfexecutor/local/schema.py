@@ -130,7 +130,7 @@ class Spec(_Body):
         {}, repr=False
     )
     labels: Labels = {}
-    expose: Expose = Expose(ports=(), portsPublic=())
+    expose: Expose = Field(default_factory=lambda: Expose(ports=(), portsPublic=()))
     attempts: Whole = Field(1, ge=1, le=_MAX_SAFE)
     timeout: Whole | None = Field(None, alias="timeoutSeconds", gt=0, le=_MAX_SAFE)
     volumes: tuple[Volume, ...] = Field((), min_length=1)
@@ -138,7 +138,7 @@ class Spec(_Body):
     resource_group: Annotated[str | None, Given] = Field(
         None, alias="resourceGroupId", pattern="^[0-9a-fA-F]{24}$"
     )
-    ssh: _Ssh = _Ssh()
+    ssh: _Ssh = Field(default_factory=_Ssh)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

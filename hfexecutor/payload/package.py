@@ -22,7 +22,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Final
 
 from hfexecutor.errors import PayloadTooLargeError
-from hfexecutor.hub.limits import ALL_VARIABLES, ONE_PIECE
+from hfexecutor.hub.limits import ALL_VARIABLES, FOR_US, ONE_PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +53,7 @@ def message_room(others: int) -> int:
 
     Secrets carry base64, 4 bytes for 3.
     """
-    ours = sum(len(name) + len(value) for name, value in launch_secrets("0" * 64, b"", "").items())
-    return (ALL_VARIABLES - others - ours) * 3 // 4 - _FRAMING
+    return (ALL_VARIABLES - FOR_US - others) * 3 // 4 - _FRAMING
 
 
 def launch_secrets(key_hex: str, message: bytes, python: str) -> dict[str, str]:

@@ -54,6 +54,13 @@ def fresh(monkeypatch):
     return made
 
 
+@pytest.fixture
+def ready(fresh, monkeypatch):
+    """Threads of this test's own, two of which stay: as in Python 3.12."""
+    monkeypatch.setattr(helpers, "_READY", 2)
+    return fresh
+
+
 def name_of_thread():
     return threading.current_thread()
 
@@ -66,7 +73,10 @@ def test_calls_one_after_the_other_share_threads(fresh):
     assert len(asyncio.run(main())) < 10
 
 
-def test_calls_at_the_same_time_have_a_thread_each(fresh):
+@pytest.mark.parametrize("stay", [0, 2])
+def test_calls_at_the_same_time_have_a_thread_each_which_ends_when_idle(fresh, monkeypatch, stay):
+    monkeypatch.setattr(helpers, "_READY", stay)
+    monkeypatch.setattr(helpers, "_IDLE", 0.05)
     all_there = threading.Barrier(16, timeout=10)
 
     def meet():
@@ -78,10 +88,11 @@ def test_calls_at_the_same_time_have_a_thread_each(fresh):
 
     threads = asyncio.run(main())
     assert len(set(threads)) == 16
-    for thread in threads:  # all end but those that are kept, and those soon
-        if sum(one.is_alive() for one in threads) > helpers._KEPT:
+    for thread in threads:
+        if sum(one.is_alive() for one in threads) > stay:
             thread.join(0.5)
-    assert sum(one.is_alive() for one in threads) == helpers._KEPT
+    assert sum(one.is_alive() for one in threads) == stay
+    assert asyncio.run(main())  # those that stay take work still, and others are started
 
 
 def no_more_threads(monkeypatch):
@@ -95,7 +106,7 @@ def no_more_threads(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-def test_when_no_thread_can_be_started_calls_wait_for_those_that_are_there(fresh, monkeypatch):
+def test_when_no_thread_can_be_started_calls_wait_for_those_that_are_there(ready, monkeypatch):
     """As in Python 3.12, once a script has ended."""
 
     async def main():
@@ -106,13 +117,13 @@ def test_when_no_thread_can_be_started_calls_wait_for_those_that_are_there(fresh
     assert asyncio.run(main()) == list(range(50))
 
 
-def test_a_call_that_nobody_waits_for_any_more_is_not_begun(fresh, monkeypatch):
+def test_a_call_that_nobody_waits_for_any_more_is_not_begun(ready, monkeypatch):
     release, begun = threading.Event(), []
 
     async def main():
         make_ready(asyncio.get_running_loop())
         no_more_threads(monkeypatch)
-        held = [asyncio.create_task(in_thread(release.wait)) for _ in range(helpers._KEPT)]
+        held = [asyncio.create_task(in_thread(release.wait)) for _ in range(helpers._READY)]
         await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
             await in_thread(lambda: begun.append(1), 0.05)

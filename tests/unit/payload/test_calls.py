@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfexecutor.errors import UnpicklableCallError
-from hfexecutor.hub.limits import FOR_CALLS
+from hfexecutor.hub.limits import FOR_CALLS, FOR_US, FOR_USERS
 from hfexecutor.payload.calls import Pickler
-from hfexecutor.payload.package import message_room
+from hfexecutor.payload.package import launch_secrets, message_room
 from hfexecutor.remote import entries
 
 ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
@@ -509,4 +509,8 @@ def test_workers_do_not_keep_every_version_of_a_function_that_changes_with_each_
 
 
 def test_our_own_code_leaves_the_room_that_calls_of_a_launch_are_promised():
+    ours = launch_secrets("0" * 64, b"", "3.14")
+
+    assert sum(len(name) + len(value) for name, value in ours.items()) <= FOR_US
     assert message_room(0) >= FOR_CALLS
+    assert message_room(FOR_USERS) > 0
