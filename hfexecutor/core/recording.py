@@ -12,6 +12,7 @@ The first line has the limits and the seed, each further one a step::
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from enum import Enum
 from types import SimpleNamespace

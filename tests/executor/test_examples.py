@@ -47,12 +47,12 @@ def test_a_python_block_of_the_readme_runs(number, tmp_path):
     assert done.stderr == ""
 
 
-# What the other pages show runs page by page, on one Hub. What testing.md shows are tests, and jobs
-# of joblib.md install joblib: tests/local/test_pytest_plugin.py and tests/integrations/ run these.
+# What the other pages show runs page by page, on one Hub. What testing.md shows are tests, and the
+# others need other libraries: tests/local/test_pytest_plugin.py and tests/integrations/ run these.
 PAGES = {
     path.stem: blocks
     for path in sorted((ROOT / "docs").glob("*.md"))
-    if path.stem not in {"testing", "joblib"}
+    if path.stem not in {"testing", "joblib", "integrations"}
     and (blocks := blocks_of(path.read_text(encoding="utf-8")))
 }
 FIRST = {"getting-started"}  # what a new user reads; the others are slow, all of them together

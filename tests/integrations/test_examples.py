@@ -13,7 +13,12 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integrations"
 # What the examples need besides; those that need something are slow, as it is installed.
 PACKAGES = {
+    "adaptive_sampling": [],
     "dask_scheduler": ["dask"],
+    "datasets_shards": [],
+    "nevergrad_minimize": [],
+    "optuna_study": [],
+    "pipefunc_pipeline": ["pipefunc"],
     "scikit_learn": ["joblib", "scikit-learn"],
     "scipy_differential_evolution": ["scipy"],
 }
@@ -33,13 +38,20 @@ def run(path, **variables):
 
 
 @pytest.mark.slow
-def test_the_block_of_the_page_on_joblib_runs(offline, tmp_path):
-    page = (EXAMPLES.parents[1] / "docs" / "joblib.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    script = tmp_path / "block.py"
-    script.write_text(block)
+@pytest.mark.parametrize(
+    ("page", "packages", "printed"),
+    [
+        ("joblib", ["joblib"], "9801"),
+        ("integrations", ["dask", "pipefunc", "scipy", "xarray"], "[1 4 9]"),
+    ],
+)
+def test_the_blocks_of_a_page_run(page, packages, printed, offline, tmp_path):
+    text = (EXAMPLES.parents[1] / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    script = tmp_path / "blocks.py"
+    script.write_text("\n".join(blocks))
 
-    assert "9801" in run(script, **offline("joblib"))
+    assert printed in run(script, **offline(*packages))
 
 
 @pytest.mark.parametrize(
