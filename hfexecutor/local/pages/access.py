@@ -26,7 +26,7 @@ HEADERS = {
 }
 _NO_KEY = (
     "This browser has not shown the key of the hub yet. Open the address that the hub has told: "
-    "`hfexecutor hub` prints it, `LocalHub.page` has it, and an executor on the embedded Hub logs "
+    "“hfexecutor hub” prints it, LocalHub.page has it, and an executor with endpoint='local' logs "
     "it at INFO. It ends in a key, and opens all other pages too."
 )
 

@@ -129,6 +129,12 @@ class Names:
     labels: list[str]
 
 
+def mark(job: Job, tallies: Tallies) -> tuple[object, ...]:
+    """Return something that differs when what the list shows of a job may."""
+    labels, calls = tuple(job.labels.items()), tallies.calls(job)
+    return job.id, job.shown_stage, job.finished, job.message, labels, billing.minutes(job), calls
+
+
 def row(job: Job, tallies: Tallies, now: datetime) -> Row:
     """Return what the list shows of a job."""
     return Row(

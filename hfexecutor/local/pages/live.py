@@ -57,12 +57,21 @@ class Parts:
         return news
 
 
-async def jobs(render: Callable[[], Awaitable[Sequence[str]]]) -> AsyncIterator[list[bytes]]:
-    """Yield what changes of a list of jobs, for ever."""
-    parts = Parts()
+async def jobs(
+    look: Callable[[], Awaitable[object]], render: Callable[[], Awaitable[Sequence[str]]]
+) -> AsyncIterator[list[bytes]]:
+    """Yield what changes of a list of jobs, for ever.
+
+    Args:
+        look: returns something that differs when the parts may, and costs less than making them.
+        render: makes the parts of the page.
+    """
+    parts, last = Parts(), None
     while True:
-        if batch := parts.changed(await render()):
-            yield batch
+        if (now := await look()) != last:
+            last = now
+            if batch := parts.changed(await render()):
+                yield batch
         await asyncio.sleep(_INTERVAL)
 
 

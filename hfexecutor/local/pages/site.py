@@ -146,11 +146,20 @@ class Site:
     async def jobs_live(self, request: Request) -> ASGIApp:
         """Tell the list what changes."""
         asked = filters.Filter.read(request.query_params)
-        return self._stream(live.jobs(lambda: self._jobs_parts(asked)))
 
-    async def _jobs_parts(self, asked: filters.Filter) -> Sequence[str]:
+        async def look() -> list[tuple[object, ...]]:
+            return [jobs_view.mark(job, self._tallies) for job in await self._kept(asked)]
+
+        return self._stream(live.jobs(look, lambda: self._jobs_parts(asked)))
+
+    async def _kept(self, asked: filters.Filter) -> list[Job]:
+        """Return the jobs that a filter keeps, newest first, their calls counted."""
         kept = [job for job in reversed(list(self._store)) if asked.keeps(job)]
         await self._tallies.catch_up(kept)
+        return kept
+
+    async def _jobs_parts(self, asked: filters.Filter) -> Sequence[str]:
+        kept = await self._kept(asked)
         rows, older = jobs_view.rows(kept, self._tallies, self._settings.page_size, asked.before)
         summary = jobs_view.summary(kept, self._tallies)
         return [
