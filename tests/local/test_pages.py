@@ -499,17 +499,23 @@ def divide(number):
     return 12 // number
 
 
-def test_calls_are_counted_and_frames_folded_away(make, browse):
+def test_calls_are_counted_and_frames_folded_away(make, browse, until):
     hub, raw = make()
     browser = browse(hub, raw)
+
+    def text():
+        return " ".join(browser.page(browser.jobs, run="division").text.split())
+
     with HubExecutor(
         max_workers=1, endpoint=hub.endpoint, token=hub.token, name="division", slots_per_job=1
     ) as executor:
         futures = [executor.submit(divide, n) for n in (1, 2, 3, 0)]
         assert [future.exception() is None for future in futures] == [True, True, True, False]
+        until(lambda: "4 1 failed" in text())  # the log may come after the door
+        large = executor.submit(bytes, 1 << 20)  # not by way of the log, where it is announced
+        assert len(large.result()) == 1 << 20
+        until(lambda: "5 1 failed" in text())
         (job,) = hub.jobs()
-        text = " ".join(browser.page(browser.jobs, run="division").text.split())
-        assert "4 1 failed" in text
         assert "Run division" in browser.page(f"{browser.jobs}/{job.id}").text
     lines = browser.lines(job.id)
     assert [f"dividing by {n}" for n in (1, 2, 3, 0)] == [
