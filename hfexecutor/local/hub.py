@@ -212,7 +212,7 @@ class LocalHub:
 
     @property
     def page(self) -> str:
-        """The address of a page to look at, key included."""
+        """The address of its pages for people, with the key that opens them all: begin there."""
         return f"{self.endpoint}/?key={self._settings.page_key}"
 
     @property
