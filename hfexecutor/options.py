@@ -403,7 +403,7 @@ class Options:
     """
 
     max_workers: int = _option(_workers, None)
-    flavor: tuple[str, ...] = _option(_flavors, None)
+    flavor: tuple[str, ...] = _option(_flavors, None, of_calls=True)
     scheduling_timeout: float = _option(_scheduling_timeout, None)
     image: str = _option(_image, None)
     python: str | None = _option(_unchecked, None)
@@ -469,6 +469,8 @@ class Options:
         checked = {
             name: fields[name].metadata["check"](name, value) for name, value in given.items()
         }
+        if given.get("flavor", "") is None:  # what a script's header says, say
+            del checked["flavor"]
         changed = dataclasses.replace(self, **checked)
         _job_timeout(changed.timeout, changed.call_timeout)
         _check_retries(changed.retry_on, changed.max_retries)

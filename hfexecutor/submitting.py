@@ -12,7 +12,7 @@ from hfexecutor.mapping import MappingExecutor
 from hfexecutor.payload.fingerprint import fingerprint_of_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from hfexecutor.call_factory import CallFactory
@@ -98,6 +98,7 @@ class SubmittingExecutor(MappingExecutor):
     def with_options(
         self,
         *,
+        flavor: str | Sequence[str] | None = _UNCHANGED,
         call_timeout: float | str | None = _UNCHANGED,
         max_retries: int = _UNCHANGED,
         retry_on: RetryOn | None = _UNCHANGED,
@@ -111,6 +112,12 @@ class SubmittingExecutor(MappingExecutor):
         :class:`HubExecutor`. Requirements in `dependencies` are installed for these calls, beside
         what the executor installs in every job at its start.
 
+        With another `flavor` calls run in jobs of that hardware, which are launched when the first
+        such call is submitted, after name and price were looked at. `max_workers`, `max_cost` and
+        `scheduling_timeout` are those of the executor, for calls and jobs of all flavors together.
+        Where `max_workers` leaves no place for them, idle jobs of other flavors make way at once,
+        and one that works after half a minute.
+
         Raises:
             ValueError: An option is out of range, or does not go with those of the executor.
             TypeError: It is of the wrong type, or one that all calls of an executor share.
@@ -123,6 +130,7 @@ class SubmittingExecutor(MappingExecutor):
             32
         """
         given = {
+            "flavor": flavor,
             "call_timeout": call_timeout,
             "max_retries": max_retries,
             "retry_on": retry_on,

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from hfexecutor import CostLimitError, HubExecutor, HubRequestError
+from hfexecutor import CostLimitError, HubExecutor, HubRequestError, as_completed
 from hfexecutor.local import LocalHub, faults
 
 
@@ -68,3 +68,38 @@ def test_each_flavor_of_a_list_is_looked_at_before_a_job_exists():
             with pytest.raises(CostLimitError, match="does not pay for a single minute of h200x8"):
                 executor.submit(pow, 2, 3).result(30)
         assert not hub.jobs()
+
+
+def test_calls_of_a_view_run_on_its_flavor_and_share_all_else():
+    with LocalHub() as hub:
+        with executor_on(hub, "cpu-basic", scheduling_timeout=None, max_cost=1.0) as executor:
+            large = executor.with_options(flavor="cpu-upgrade")
+            largest = large.with_options(flavor="cpu-performance")
+            futures = {
+                executor.submit(hardware): "2",
+                large.submit(hardware): "8",
+                largest.submit(hardware): "32",
+            }
+            for future in as_completed(futures):
+                assert future.result() == futures[future]
+            stats, cost = executor.stats(), executor.cost()
+            assert "(flavor)" in repr(large)
+
+        # Two places for three flavors: idle jobs made way.
+        assert (stats.done, stats.jobs_started) == (3, 3)
+        assert {job.flavor for job in cost.jobs} == {"cpu-basic", "cpu-upgrade", "cpu-performance"}
+        assert cost.dollars == pytest.approx((0.02 + 0.04 + 1.91) / 60, rel=0.01)
+        assert hub.running == 0
+
+
+def test_a_wrong_flavor_of_a_view_ends_its_own_calls_alone():
+    with LocalHub() as hub, executor_on(hub, "cpu-basic", scheduling_timeout=None) as executor:
+        unknown = executor.with_options(flavor="l40s1").submit(pow, 2, 3)
+        dear = executor.with_options(flavor="h200x8").submit(pow, 2, 3)
+        assert executor.submit(pow, 2, 3).result(60) == 8
+        assert isinstance(unknown.exception(60), HubRequestError)
+        assert isinstance(dear.exception(60), CostLimitError)
+        assert executor.submit(pow, 2, 4).result(60) == 16
+        for wrong in ([], ["a", "a"], ""):
+            with pytest.raises(ValueError, match="flavor"):
+                executor.with_options(flavor=wrong)

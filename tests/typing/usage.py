@@ -79,6 +79,8 @@ def with_other_options(executor: HubExecutor) -> None:
     assert_type(view.submit_keyed("a", area, 2.0), HubFuture[float])
     assert_type(view.map(area, [1.0, 2.0], [3.0, 4.0]), Iterator[float])
     assert_type(view.with_options(dependencies=["numpy"]), ExecutorView)
+    assert_type(view.with_options(flavor=["a10g-small", "t4-small"]), ExecutorView)
+    view.with_options(flavor=3)  # type: ignore[arg-type]
     with view as same:
         assert_type(same, ExecutorView)
     view.submit(area, "wide")  # type: ignore[arg-type]
