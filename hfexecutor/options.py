@@ -229,6 +229,14 @@ def _check_retries(retry_on: tuple[type[BaseException], ...], max_retries: int) 
         )
 
 
+def _on_memory_error(name: str, value: Literal["next flavor"] | None) -> bool:
+    if value not in {None, "next flavor"}:
+        raise ValueError(
+            f'{name} must be "next flavor", or None to have the error at once, not {value!r}'
+        )
+    return value is not None
+
+
 def _scheduling_timeout(name: str, value: float | str | None) -> float | None:
     return None if value is None else _seconds(name, value)
 
@@ -405,6 +413,7 @@ class Options:
     max_workers: int = _option(_workers, None)
     flavor: tuple[str, ...] = _option(_flavors, None, of_calls=True)
     scheduling_timeout: float = _option(_scheduling_timeout, None)
+    on_memory_error: bool = _option(_on_memory_error, None, of_calls=True)
     image: str = _option(_image, None)
     python: str | None = _option(_unchecked, None)
     dependencies: Dependencies = _option(_dependencies, AUTO, of_calls=True)  # noqa: RUF009  (it is a field)
@@ -451,6 +460,7 @@ class Options:
             max_retries=self.max_retries,
             retry=retry,
             kinds=self.flavor,
+            on_memory_error=self.on_memory_error,
         )
 
     def with_options(self, **given: Any) -> Options:

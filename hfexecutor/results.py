@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Attachment
     from hfexecutor.remote.outcomes import Outcome, Raised
 
-__all__ = ["RemoteTraceback", "rebuilt", "unwrap"]
+__all__ = ["RemoteTraceback", "killed_for_memory", "rebuilt", "unwrap"]
 
 _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _LONGEST_TEXT = 500  # characters of an exception's own words within a message of ours
@@ -142,6 +142,21 @@ def _died(outcome: Outcome, where: str) -> BaseException:
         return BrokenHubExecutor(f"the initializer's process {how}, so no call can run; {where}")
     during = " while it started" if details.get("during") == "start" else ""
     return CallDiedError(f"the process that ran the call {how}{during}; {where}")
+
+
+def killed_for_memory(outcome: Outcome) -> bool:
+    """Say whether the process of a call was killed, by nobody who has told of it.
+
+    The kernel does that where memory runs out, and says no more about it.
+    """
+    if outcome.status != outcomes.DIED:
+        return False
+    try:
+        details = outcome.details()
+    except outcomes.OutcomeError:
+        return False
+    by_kernel = details.get("signal") == signal.SIGKILL and not details.get("asked")
+    return by_kernel and details.get("during") == "call"
 
 
 def _how_it_died(details: dict[str, Any]) -> str:

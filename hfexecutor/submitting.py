@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Never, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, ParamSpec, TypeAlias, TypeVar
 
 from hfexecutor.labels import check_name
 from hfexecutor.mapping import MappingExecutor
@@ -99,6 +99,7 @@ class SubmittingExecutor(MappingExecutor):
         self,
         *,
         flavor: str | Sequence[str] | None = _UNCHANGED,
+        on_memory_error: Literal["next flavor"] | None = _UNCHANGED,
         call_timeout: float | str | None = _UNCHANGED,
         max_retries: int = _UNCHANGED,
         retry_on: RetryOn | None = _UNCHANGED,
@@ -131,6 +132,7 @@ class SubmittingExecutor(MappingExecutor):
         """
         given = {
             "flavor": flavor,
+            "on_memory_error": on_memory_error,
             "call_timeout": call_timeout,
             "max_retries": max_retries,
             "retry_on": retry_on,

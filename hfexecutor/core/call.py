@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
 from hfexecutor.remote import entries
@@ -41,12 +41,15 @@ class CallOptions:
         retry: Says whether, and when, it runs again after it has raised; opaque to the core, None
             for never.
         kinds: The kinds of workers that it may run on, the preferred one first.
+        on_memory_error: Where its process is killed for memory, it runs once more on one of these
+            kinds with more of it, if there is one.
     """
 
     call_timeout: float | None = None
     max_retries: int = 2
     retry: Any = None
     kinds: tuple[str, ...] = ("",)
+    on_memory_error: bool = False
 
 
 _DEFAULT: Final = CallOptions()
@@ -162,6 +165,13 @@ class Call:
         again.kept_as, again.claimed, again.lost = self.kept_as, True, self.lost
         again.name = self.name
         again.raised, again.avoid = self.raised + 1, self.worker
+        return again
+
+    def on_larger(self, kinds: tuple[str, ...]) -> Self:
+        """Return it as it runs once more on larger workers, whatever retries it has left."""
+        again = self.next_attempt()
+        again.options = replace(self.options, kinds=kinds, on_memory_error=False)
+        again.raised, again.avoid = self.raised, ""
         return again
 
     @property

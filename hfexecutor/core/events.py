@@ -133,13 +133,14 @@ class Offer(NamedTuple):
 
     A job of it is for so many calls at once as it has `slots`, if the user says nothing else.
     `hourly` is its price in dollars an hour, None where the Hub lists none, and `door_hourly` that
-    of an exposed port.
+    of an exposed port. It has so many GB of `memory`, 0 where the Hub does not say.
     """
 
     kind: str
     slots: int
     hourly: float | None = None
     door_hourly: float = 0.0
+    memory: float = 0.0
 
 
 class Connected(NamedTuple):
@@ -253,10 +254,14 @@ class Hello(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A call has ended; call 0: no call can run there."""
+    """A call has ended; call 0: no call can run there.
+
+    With `out_of_memory` its process was killed, as the kernel does where there is none left.
+    """
 
     call: int
     outcome: Outcome
+    out_of_memory: bool = False
 
 
 class Large(NamedTuple):

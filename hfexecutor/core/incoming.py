@@ -170,12 +170,14 @@ class Incoming:
                 self._ends.release(call)
             worker.answered(call, outcome.duration, state.now)
             state.pending.queue(call.kinds).duration = worker.duration
-            self._note_end(worker, call, outcome)
+            self._note_end(worker, call, done)
 
-    def _note_end(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
-        state, where = self._state, worker.describe()
+    def _note_end(self, worker: Worker, call: Call, done: ev.Done) -> None:
+        state, outcome, where = self._state, done.outcome, worker.describe()
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
+        if wanted and done.out_of_memory and self._retries.on_larger(call, worker):
+            return
         if wanted and self._retries.may_follow(call, outcome):
             self._retries.ask(call, outcome, where, worker.id)
             return

@@ -24,6 +24,7 @@ class Kind:
     Attributes:
         name: Its flavor.
         slots: Calls that a machine of it is for.
+        memory: What a machine of it has, in GB; 0 where nobody says.
         cold_start: Seconds from launch to HELLO of the last worker that came up; None before.
         most_jobs: How many jobs of it the Hub lets us have.
         affordable: How many more of them can be paid for.
@@ -33,6 +34,7 @@ class Kind:
     __slots__ = (
         "affordable",
         "cold_start",
+        "memory",
         "most_jobs",
         "name",
         "passed_over_until",
@@ -42,6 +44,7 @@ class Kind:
     def __init__(self, name: str) -> None:
         self.name = name
         self.slots = 1
+        self.memory = 0.0
         self.cold_start: float | None = None
         self.most_jobs = math.inf
         self.affordable = math.inf
@@ -86,7 +89,8 @@ class Kinds:
     def learn(self, offers: Iterable[Offer]) -> None:
         """Note what the Hub offers."""
         for offer in offers:
-            self[offer.kind].slots = max(1, offer.slots)
+            kind = self[offer.kind]
+            kind.slots, kind.memory = max(1, offer.slots), offer.memory
 
     def wanted(self, names: tuple[str, ...], now: float) -> Kind:
         """Return the kind that a job is to be started of, for calls that ask for these."""
@@ -103,6 +107,12 @@ class Kinds:
         """Return what is to be tried in place of a kind that does not come; None for nothing."""
         later = names[names.index(name) + 1 :] if name in names else ()
         return next((self[other] for other in later if self[other].can_be_had(now)), None)
+
+    def larger(self, names: tuple[str, ...], than: str) -> tuple[str, ...]:
+        """Return those with more memory than a kind has, the next larger one first."""
+        least = self[than].memory
+        larger = [name for name in names if self[name].memory > least > 0]
+        return tuple(sorted(larger, key=lambda name: self[name].memory))
 
     def allow_more(self) -> None:
         """Note that the Hub may let us have more jobs again, of each kind."""

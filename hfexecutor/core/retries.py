@@ -7,6 +7,7 @@ call is open as the next attempt of itself, which nobody holds.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hfexecutor.core import events as ev
     from hfexecutor.core.call import Call
     from hfexecutor.core.state import State
+    from hfexecutor.core.worker import Worker
 
 __all__ = ["AGAIN", "Retries"]
 
@@ -41,6 +43,23 @@ class Retries:
             and call.retries_left > 0
             and not call.killed
         )
+
+    def on_larger(self, call: Call, worker: Worker) -> bool:
+        """Have a call run once more on a larger worker, if it is to; say whether it does."""
+        state = self._state
+        if not call.options.on_memory_error or call.killed:
+            return False
+        larger = state.kinds.larger(call.kinds, worker.kind)
+        if not larger:
+            return False
+        again = call.on_larger(larger)
+        state.pending.close(call.id)
+        state.pending.delay(again)
+        state.pending.release(again)
+        state.counters.retried += 1
+        text = f"call {call.number} was killed for memory on {worker.kind}, trying {larger[0]}"
+        state.report(logging.INFO, f"{text}; {worker.describe()}")
+        return True
 
     def ask(self, call: Call, outcome: ev.Outcome, where: str, worker: str) -> None:
         """Ask whether a call is to run again, of which this is the outcome."""

@@ -46,7 +46,7 @@ class Scheduling:
         self._launches = launches
         self._spending = spending
         self._placement = placement
-        self._connected: set[tuple[str, ...]] = set()  # kinds that the Hub has been asked about
+        self._known: set[str] = set()  # kinds that the Hub has been asked about
         self._connecting: set[tuple[str, ...]] = set()
         self._unreachable: HubExecutorError | None = None  # for good
         self._place_at = -math.inf
@@ -55,7 +55,7 @@ class Scheduling:
         """Token, namespace and some kinds are good."""
         kinds = tuple(offer.kind for offer in event.offers)
         self._connecting.discard(kinds)
-        self._connected.add(kinds)
+        self._known.update(kinds)
         self._state.kinds.learn(event.offers)
         for offer in event.offers:
             if offer.hourly is not None:
@@ -75,7 +75,7 @@ class Scheduling:
         """
         ready = []
         for kinds, queue in self._state.pending.queues.items():
-            if kinds in self._connected:
+            if self._known.issuperset(kinds):
                 ready.append(queue)
             elif queue.waiting and kinds not in self._connecting:
                 self._connecting.add(kinds)

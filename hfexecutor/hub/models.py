@@ -131,6 +131,7 @@ class Job(_Answer):
         return is_terminal(self.stage)
 
 
+_GIGABYTES: Final = {"M": 1e-3, "G": 1.0, "T": 1e3}
 _SECONDS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 
@@ -167,6 +168,12 @@ class Hardware(_Answer):
     def slots(self) -> int:
         """How many calls at once it is for: one on each accelerator, or else on each vCPU."""
         return self.accelerators if self.accelerators > 0 else self.cpus
+
+    @property
+    def memory(self) -> float:
+        """GB of memory, of which the Hub says "16 GB"; 0 where it does not say."""
+        match = re.match(r"(\d+(?:\.\d+)?)\s*([MGT])i?B", self.ram)
+        return float(match[1]) * _GIGABYTES[match[2]] if match else 0.0
 
     @property
     def hourly(self) -> float | None:

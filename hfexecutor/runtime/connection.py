@@ -165,7 +165,8 @@ class Connection:
         """Return what the core has to know of a flavor."""
         machine = self.hardware.get(flavor)
         slots = 1 if machine is None else machine.slots
-        return Offer(flavor, slots, self.hourly(flavor), DOOR_HOURLY)
+        memory = 0.0 if machine is None else machine.memory
+        return Offer(flavor, slots, self.hourly(flavor), DOOR_HOURLY, memory)
 
     def note_ours(self, job: Job) -> None:
         """Note a job that answered a launch of ours."""

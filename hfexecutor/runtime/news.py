@@ -21,6 +21,7 @@ from hfexecutor.core.events import (
 )
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
+from hfexecutor.results import killed_for_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +51,8 @@ def _read(entry: wire.Entry) -> News | None:
 
 
 def _done(entry: wire.Entry) -> Done:
-    return Done(entry.call, outcomes.decode(entry.data))
+    outcome = outcomes.decode(entry.data)
+    return Done(entry.call, outcome, killed_for_memory(outcome))
 
 
 def _large(entry: wire.Entry) -> Large:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 
 import pytest
 
-from hfexecutor import CostLimitError, HubExecutor, HubRequestError, as_completed
+from hfexecutor import CallDiedError, CostLimitError, HubExecutor, HubRequestError, as_completed
 from hfexecutor.local import LocalHub, faults
 
 
@@ -103,3 +104,28 @@ def test_a_wrong_flavor_of_a_view_ends_its_own_calls_alone():
         for wrong in ([], ["a", "a"], ""):
             with pytest.raises(ValueError, match="flavor"):
                 executor.with_options(flavor=wrong)
+
+
+def greedy(cores: int) -> str:
+    """Take more memory than machines of fewer cores have."""
+    if int(os.environ["CPU_CORES"]) < cores:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.environ["CPU_CORES"]
+
+
+def test_a_call_that_was_killed_for_memory_runs_once_more_on_the_next_larger_flavor(caplog):
+    flavors = ["cpu-basic", "cpu-performance", "cpu-upgrade"]
+    with LocalHub() as hub, caplog.at_level(logging.INFO, "hfexecutor"):
+        with executor_on(
+            hub, *flavors, scheduling_timeout=None, on_memory_error="next flavor", max_retries=0
+        ) as executor:
+            assert executor.submit(greedy, 2).result(60) == "2"
+            assert executor.submit(greedy, 8).result(60) == "8"
+            with pytest.raises(CallDiedError, match="likely out of memory"):
+                executor.submit(greedy, 32).result(60)
+            plain = executor.with_options(on_memory_error=None, flavor="cpu-basic")
+            with pytest.raises(CallDiedError, match="likely out of memory"):
+                plain.submit(greedy, 8).result(60)
+            assert executor.stats().retried == 2
+        assert {job.flavor for job in hub.jobs()} == {"cpu-basic", "cpu-upgrade"}
+    assert "call 2 was killed for memory on cpu-basic, trying cpu-upgrade" in caplog.text

@@ -16,7 +16,8 @@ from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
 
 from . import user
-from .children import DEATHS, lines_of, value_of
+from .children import lines_of, value_of
+from .plan import number_of as number_of_flavor
 
 if TYPE_CHECKING:
     from hfexecutor.core.call import Call
@@ -231,6 +232,7 @@ class Checks:
         # a launch without an answer is repeated before lists show its job if they lag very much.
         number = number_of(call)
         retries = self.retries[number]
+        retries += self.plan.grow and self.work[number].kind == "memory"
         hidden = bool(retries) and self.plan.list_lag > sum(Rules().looks)
         launches = self.launches.setdefault(number, set())
         if not job.restarted:
@@ -423,15 +425,15 @@ class Checks:
             self.futures[call.number].job = command.job.id
 
     def complete(self, command: do.Complete) -> None:
-        for call, outcome, where, _ in command.completions:
+        for call, outcome, where, worker in command.completions:
             future = self._end(call.number)
             future.finish(outcome, None)
             future.printed.end(outcome.printed, unterminated=outcome.unterminated)
-            right = self._is_right(future, call, outcome)
+            right = self._is_right(future, call, outcome, worker)
             self.check("an outcome is right", right, f"{call} {outcome}")
             self.check("an error says where", "job" in where, where)
 
-    def _is_right(self, future: Future, call: Call, outcome: outcomes.Outcome) -> bool:
+    def _is_right(self, future: Future, call: Call, outcome: outcomes.Outcome, worker: str) -> bool:
         work, status = self.work[future.call], outcome.status
         if status == outcomes.TIMEOUT:
             limit = self.worst.call_timeout
@@ -443,13 +445,23 @@ class Checks:
             if details["asked"]:
                 return future.asked == "kill"
             code = details["exitcode"] if details["signal"] is None else -details["signal"]
-            return details["during"] == "call" and DEATHS.get(work.kind) == code
+            if code == user.KILLED and call.options.on_memory_error and not call.killed:
+                kind = self.hub.by_worker[worker][0].command.kind
+                larger = [
+                    one for one in call.kinds if number_of_flavor(one) > number_of_flavor(kind)
+                ]
+                self.check("what takes much memory gets it", not larger, f"{call} on {kind}")
+            return details["during"] == "call" and user.DEATHS.get(work.kind) == code
         raises = status == outcomes.RAISED
         ends = outcome.payload == value_of(future.call, work)
         if raises and work.kind == "flaky":
             # A completion after a retry was weighed names the attempt that would have come next.
             return ends and (call.options.retry is None or call.retries_left <= 0 or call.killed)
-        return ends and raises == (work.kind == "raise") and work.kind not in DEATHS
+        return (
+            ends
+            and raises == (work.kind == "raise")
+            and (work.kind not in user.DEATHS or work.memory < user.NEVER)
+        )
 
     def fail(self, command: do.Fail) -> None:
         future = command.call.future
@@ -787,6 +799,7 @@ _REPORTS = {
     "could not be cancelled": "a cancel fails",
     "is not ours": "a foreign job is left alone",
     "close to its timeout": "a job gets no more calls because of its age",
+    "was killed for memory on": "a call that was killed for memory runs on a larger flavor",
     "makes way for": "a job makes way for another flavor",
     "max_cost pays for no other": "a job is ended because of what it would cost",
 }

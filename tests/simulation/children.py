@@ -15,7 +15,7 @@ from hfexecutor.core.call import number_of
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes, pipes
 
-from .user import NEEDS
+from .user import DEATHS, KILLED, NEEDS
 
 if TYPE_CHECKING:
     import random
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 START = 0.02  # seconds from the fork to the first word
 OVERHEAD = 0.00003  # seconds of a call besides its own
-INITIALIZER_FAILED, SUPERVISOR_GONE, KILLED = 1, 70, -9  # exit codes
+INITIALIZER_FAILED, SUPERVISOR_GONE = 1, 70  # exit codes
 
 
 class Child:
@@ -49,6 +49,7 @@ class Child:
         outcome: called with a call of which the result is heard.
         ended: called with itself and its exit code.
         job_dies: called when a call takes the job along.
+        flavor: the number of that of the job.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Child:
         outcome: Callable[[int], None],
         ended: Callable[[Child, int], None],
         job_dies: Callable[[], None],
+        flavor: int,
     ) -> None:
         self.clock = clock
         self.rng = rng
@@ -85,6 +87,7 @@ class Child:
         self._outcome = outcome
         self._ended = ended
         self._job_dies = job_dies
+        self._flavor = flavor
         self.call = 0  # that it runs
         self.began_at = 0.0
         self.alive = True
@@ -290,7 +293,7 @@ class Child:
             self.output += lines_of(number, work.prints // 2, work.prints)
         if work.kind == "killjob":
             self._job_dies()
-        elif work.kind in DEATHS:
+        elif work.dies(self._flavor):
             self.die(DEATHS[work.kind])
         else:
             status = outcomes.RAISED if work.raises(attempt_of(call)) else outcomes.VALUE
@@ -302,9 +305,6 @@ class Child:
 def attempt_of(call: int) -> int:
     """Return how many attempts of a call there were before this one."""
     return call >> 40
-
-
-DEATHS = {"die": 3, "segfault": -11, "memory": KILLED}  # the last by the kernel, for all it takes
 
 
 def value_of(call: int, work: Any) -> bytes:

@@ -26,6 +26,7 @@ from hfexecutor.runtime.news import news_of
 from . import user
 from .doors import Doors
 from .logs import Reading
+from .plan import number_of
 
 if TYPE_CHECKING:
     from .checks import Checks
@@ -166,7 +167,13 @@ class Client:
         else:
             plan = self.plan
             offers = tuple(
-                ev.Offer(kind, plan.slots_of(kind), plan.hourly_of(kind), plan.door_hourly)
+                ev.Offer(
+                    kind,
+                    plan.slots_of(kind),
+                    plan.hourly_of(kind),
+                    plan.door_hourly,
+                    memory=1.0 + number_of(kind),
+                )
                 for kind in command.kinds
             )
             self.clock.later(self.hub.delay(), self.tell, ev.Connected(offers))

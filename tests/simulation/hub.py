@@ -13,6 +13,7 @@ from hfexecutor.remote.frames import Seal
 from hfexecutor.runtime.launch_request import launch_entries
 
 from . import logs
+from .plan import number_of
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Job:
             began=self._began,
             left=self._left,
             job_dies=lambda: self.end("ERROR", "world"),
+            flavor=number_of(command.kind),
         )
 
     def _mimic(self) -> bytes:

@@ -56,6 +56,11 @@ MUTANTS = (
         "",
     ),
     Mutant(
+        "what was killed for memory runs on a flavor that has no more of it",
+        "self[name].memory > least > 0",
+        "self[name].memory >= least > 0",
+    ),
+    Mutant(
         "each queue may spend what is left",
         "start(queue, kind, slots)\n        self._reckon()",
         "start(queue, kind, slots)",

@@ -63,6 +63,7 @@ class Plan:
     choices: tuple[tuple[int, ...], ...] = ()
     capacities: tuple[int, ...] = ()  # jobs of each flavor at once, until all is well; -1: any
     scheduling_timeout: float = 0.0  # 0: none
+    grow: bool = False  # what was killed for memory runs once more on a larger flavor
     connect_fails: bool = False
     post_undelivered: float = 0.0
     post_unclear: float = 0.0  # and created
@@ -328,4 +329,5 @@ _FAULTS: dict[str, Any] = {
     "flaky": _rate,
     "retry": lambda _: True,
     "choices": lambda r: r.choice(CHOICES),
+    "grow": lambda _: True,
 }

@@ -48,6 +48,7 @@ class Supervisor:
         began: called with a call that begins.
         left: called when it leaves by itself.
         job_dies: called when a call takes the job along.
+        flavor: the number of that of the job.
 
     Attributes:
         alive: it has neither left nor been killed.
@@ -74,6 +75,7 @@ class Supervisor:
         began: Callable[[int], None],
         left: Callable[[], None],
         job_dies: Callable[[], None],
+        flavor: int = 0,
     ) -> None:
         self.clock = clock
         self.plan = plan
@@ -85,6 +87,7 @@ class Supervisor:
         self._began = began
         self._left = left
         self._job_dies = job_dies
+        self._flavor = flavor
         self.alive = True
         self.door = port is not None and opens
         self.visited = False
@@ -292,6 +295,7 @@ class Supervisor:
             outcome=self._hear_outcome,
             ended=self._bury,
             job_dies=self._job_dies,
+            flavor=self._flavor,
         )
         self.machine.forked(slot, marker)
 

@@ -26,6 +26,11 @@ MESSAGE, ROOM, HEAVY = 1 << 17, 100_000, 150_000
 LONGEST_PAUSE = 5.0  # before a call runs again that has raised
 
 
+KILLED = -9  # an exit code
+DEATHS = {"die": 3, "segfault": -11, "memory": KILLED}  # the last by the kernel, for all it takes
+NEVER = 99  # no flavor has this number
+
+
 class Work(NamedTuple):
     """What one call does."""
 
@@ -38,6 +43,11 @@ class Work(NamedTuple):
     mimics: bool = False
     fails: int = 0  # the first times that it ends
     kinds: tuple[str, ...] = ("",)  # of workers that it asks for
+    memory: int = NEVER  # number of the flavor that has enough for it, if it takes much
+
+    def dies(self, flavor: int) -> bool:
+        """Whether it takes its process along, on the flavor of this number."""
+        return self.kind in DEATHS and flavor < self.memory
 
     def raises(self, attempt: int) -> bool:
         """Whether this attempt of it raises; the first is 0."""
@@ -136,6 +146,7 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
         mimics=prints > 0 and rng.random() < plan.mimics,
         fails=rng.randint(1, 3) if kind == "flaky" else 0,
         kinds=plan.flavors(rng.choice(plan.choices)) if plan.choices else ("",),
+        memory=rng.choice((1, 2, NEVER)) if plan.grow and kind == "memory" else NEVER,
     )
 
 
@@ -174,6 +185,7 @@ def options_of(plan: Plan, work: Work, rng: random.Random) -> CallOptions:
         max_retries=0 if once else plan.retries,
         retry=True if plan.retry else None,
         kinds=work.kinds,
+        on_memory_error=plan.grow,
     )
 
 

@@ -132,5 +132,7 @@ def initializer(level: str, *rest: Any) -> None: ...
 HubExecutor(initializer=initializer, initargs=("INFO", 1), env={"A": "1"}, secrets=["HF_TOKEN"])
 HubExecutor(flavor=["a100-large", "l40sx1"], scheduling_timeout="10m")
 HubExecutor(flavor=("a100-large",), scheduling_timeout=60)
+HubExecutor(flavor=["cpu-basic", "cpu-xl"], on_memory_error="next flavor")
+HubExecutor(on_memory_error="again")  # type: ignore[arg-type]
 HubExecutor(flavor=[1])  # type: ignore[list-item]
 HubExecutor(flavour="cpu-basic")  # type: ignore[call-arg]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core_stories import Story, handed, make_call
+from dataclasses import replace
+
+from core_stories import Story, handed, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
@@ -107,3 +109,121 @@ def test_what_each_kind_costs_is_reckoned_for_itself() -> None:
 
     # A cent a minute and two: together three, which is too much.
     assert [post.kind for post in posted(story).values()] == ["cpu"]
+
+
+# --- hardware that does not come ------------------------------------------------------------------
+
+
+def scarce(story: Story, *kinds: str, memory: tuple[float, ...] = ()) -> None:
+    """Have a call ask for several kinds, all of which the Hub offers."""
+    call = of(1, *kinds)
+    call.options = replace(call.options, on_memory_error=bool(memory))
+    story.options = call.options
+    story.tell(ev.Submitted((call,)))
+    sizes = memory or (0.0,) * len(kinds)
+    offers = (ev.Offer(kind, 1, memory=size) for kind, size in zip(kinds, sizes, strict=True))
+    story.tell(ev.Connected(tuple(offers)))
+
+
+def launched(story: Story, stage: str = "SCHEDULING") -> do.Post:
+    """See the launch that is wanted through to a job in this stage."""
+    ((worker, post),) = posted(story).items()
+    story.tell(ev.Launched(worker, post.attempt, story.job(worker, stage)))
+    return post
+
+
+def wait_in_vain(story: Story, post: do.Post, seconds: float) -> list[do.CancelJob]:
+    story.wait(seconds)
+    story.list(story.job(post.worker, "SCHEDULING"))
+    return story.said(do.CancelJob)
+
+
+def test_the_next_kind_is_tried_once_the_cancel_is_confirmed_and_the_call_counts_as_untried() -> (
+    None
+):
+    story = Story(scheduling_timeout=60.0)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    assert post.kind == "a100"
+    assert wait_in_vain(story, post, 50.0) == []
+    job = story.job(post.worker).id
+    assert wait_in_vain(story, post, 11.0) == [do.CancelJob(job, look=True)]
+    assert not story.launches  # never two
+
+    story.tell(ev.CancelEnded(job, began=False))
+    assert launched(story).kind == "l40s"
+    (call,) = story.machine.pending.open.values()
+    assert call.lost == 0
+    assert story.machine.budget.past == 0.0
+
+
+def test_a_call_that_may_have_begun_counts_as_lost() -> None:
+    story = Story(scheduling_timeout=60.0)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    wait_in_vain(story, post, 61.0)
+    story.tell(ev.CancelEnded(story.job(post.worker).id))
+
+    assert [call.lost for call in story.machine.pending.open.values()] == [1]
+
+
+def test_the_last_kind_is_waited_for_and_that_is_told_with_the_words_of_the_hub() -> None:
+    story = Story(scheduling_timeout=60.0)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    wait_in_vain(story, post, 61.0)
+    story.tell(ev.CancelEnded(story.job(post.worker).id, began=False))
+    post = launched(story)
+    story.wait(600.0)
+    story.list(story.job(post.worker, "SCHEDULING")._replace(message="no l40s is free"))
+
+    assert not story.said(do.CancelJob)
+    (report,) = story.said(do.Report)
+    assert "1 job waits for l40s hardware, 600 s so far: no l40s is free" in report.text
+
+
+def test_a_kind_that_did_not_come_is_passed_over_for_a_while() -> None:
+    story = Story(scheduling_timeout=60.0, max_workers=1)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    wait_in_vain(story, post, 61.0)
+    story.tell(ev.CancelEnded(story.job(post.worker).id, began=False))
+    kinds = story.machine._state.kinds
+
+    assert kinds.wanted(("a100", "l40s"), story.now).name == "l40s"
+    assert kinds.wanted(("a100",), story.now).name == "a100"
+    assert kinds.wanted(("a100", "l40s"), story.now + 1800.0).name == "a100"
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+def killed(story: Story, call: int) -> list[do.Command]:
+    worker = story.machine.pending.open[call].worker
+    return story.tell(ev.Heard(worker, (ev.Done(call, outcome(status=b"D"), True),)))
+
+
+def test_a_call_that_was_killed_for_memory_runs_once_more_on_the_next_larger_kind() -> None:
+    story = Story(max_workers=1)
+    scarce(story, "small", "huge", "large", memory=(16.0, 256.0, 32.0))
+    up(story)
+    killed(story, 1)
+    (again,) = story.machine.pending.open
+    assert not story.said(do.Complete)
+
+    # Its only place is the small one's, which is idle, and makes way.
+    (small,) = story.machine.workers.values()
+    story.tell(ev.Heard(small.id, (ev.Bye(1, returned=False),)))
+    story.list(story.job(small.id, "COMPLETED"))
+    up(story)
+    assert [worker.kind for worker in story.machine.workers.values()] == ["large"]
+    (complete,) = [c for c in killed(story, again) if type(c) is do.Complete]
+    assert complete.completions[0].call.number == 1
+
+
+def test_where_no_kind_is_larger_it_has_failed() -> None:
+    for memory in ((32.0, 16.0), (16.0, 16.0), (0.0, 16.0)):
+        story = Story()
+        scarce(story, "one", "other", memory=memory)
+        up(story)
+        assert [type(command) for command in killed(story, 1)][:1] == [do.Complete]
