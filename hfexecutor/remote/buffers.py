@@ -118,7 +118,7 @@ class Place:
             self.view = self._file.getbuffer()
 
     def take(self) -> Buffer:
-        """Return what it becomes. To be called once."""
+        """Return what it becomes. To be called once; where views of it are left, it is copied."""
         if self._kind == WRITABLE:
             return self.view
         self.view.release()

@@ -55,6 +55,7 @@ class HTTPServer:
         self._handle = handle
         self._tickets = 0
         self._standing: dict[int, _Connection] = {}  # those that wait for a reply, by ticket
+        self._large: deque[tuple[_Connection, Callable[[], tuple[Buffer, ...]]]] = deque()
         self._connections: dict[_Connection, None] = {}  # the longest silent first
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._looks = False  # for connections that take too long
@@ -92,14 +93,28 @@ class HTTPServer:
             connection.let_go()
         self.__dict__.clear()
 
-    def handle(self, connection: _Connection, body: bytes | bytearray) -> tuple[int, Reply] | None:
+    def handle(self, connection: _Connection, body: bytes | bytearray) -> tuple[int, bytes] | None:
         """Return status and body for a POST; None if the connection has to wait for them."""
         self._tickets += 1
         ticket = self._tickets
         answer = self._handle(body, ticket)
         if answer is None:
             self._standing[ticket] = connection
-        return answer
+            return None
+        status, reply = answer
+        if isinstance(reply, bytes):
+            return status, reply
+        self._large.append((connection, reply))
+        self._loop.at(self._loop.clock(), self._reply_large)
+        return None
+
+    def _reply_large(self) -> None:
+        """Give one large answer, and the next one in the next round: small ones come between."""
+        connection, reply = self._large.popleft()
+        if connection.is_open:
+            connection.reply(reply())
+        if self._large:
+            self._loop.at(self._loop.clock(), self._reply_large)
 
     def reply(self, ticket: int, body: bytes) -> None:
         """Give a request its answer that waits for one; nothing if its connection is gone."""
@@ -169,6 +184,11 @@ class _Connection:
         self.deadline = loop.clock() + _REQUEST_SECONDS
         loop.on_readable(client.fileno(), self._read)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not closed."""
+        return self._socket.fileno() >= 0
+
     def close(self) -> None:
         """Close the connection."""
         if self._socket.fileno() >= 0:
@@ -206,7 +226,7 @@ class _Connection:
         self._serve()
         self._watch(was_begun=was_begun)
 
-    def reply(self, body: bytes) -> None:
+    def reply(self, body: bytes | tuple[Buffer, ...]) -> None:
         """Answer the request that waits for it, and go on with those that came after it."""
         request, self._standing = self._standing, None
         assert request is not None
@@ -217,7 +237,7 @@ class _Connection:
     def _serve(self) -> None:
         while self._requests and self._standing is None and not self._last:
             request = self._requests.popleft()
-            status, body = request.status, b""  # type: tuple[int, Reply]
+            status, body = request.status, b""
             if request.method == "GET":
                 body = _AT_HOME
             elif request.method == "POST":
@@ -228,7 +248,7 @@ class _Connection:
                 status, body = answer
             self._respond(request, status, body)
 
-    def _respond(self, request: Request, status: int, body: Reply) -> None:
+    def _respond(self, request: Request, status: int, body: bytes | tuple[Buffer, ...]) -> None:
         keep = request.keep and status == _OK
         self._last = not keep
         if not self._answers:

@@ -154,6 +154,7 @@ class Machine:
     ) -> tuple[int, Reply] | None:
         """Take a message that came through the door; return HTTP status and body of the reply.
 
+        A large body is not made before it can be sent: then it is what returns its pieces.
         None where there is nothing to say yet: then a Reply follows, sooner or later, for the
         `ticket`. A request that stands is no work, and keeps no worker from leaving.
         """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .entries import Entry
     from .listeners import Listeners
 
-    Reply = bytes | tuple[Buffer, ...]  # or its pieces
+    Reply = bytes | Callable[[], tuple[Buffer, ...]]  # or what returns its pieces, when it is time
 
 __all__ = ["FORBIDDEN", "OK", "Messages"]
 
@@ -100,7 +100,7 @@ class Messages:
         self._newest = max(number, self._newest)
         start, stop = entries.unpack_ids(order.data)
         data = self._read(order.call, start, stop, now, new)
-        return seals.reply_head(self._seal, number, data), data
+        return lambda: (seals.reply_head(self._seal, number, data), data)
 
     def _contact(self, now: float) -> Entry:
         """Return how many milliseconds ago somebody was in touch; none where nobody ever was."""

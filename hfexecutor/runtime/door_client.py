@@ -102,6 +102,8 @@ class DoorClient:
         except (DoorError, frames.FrameError, MemoryError) as error:
             self._tell(FetchFailed(worker, number, call, str(error) or repr(error)))
         else:
+            for view in views:  # or a place with views of it would have to be copied at the end
+                view.release()
             news = self._arrivals.take(key, call, command.stop - command.start)
             self._tell(Fetched(worker, number, call, news))
 

@@ -224,7 +224,7 @@ class Doors:
         order = wire.Entry(wire.FETCH, call, 0, 1, span)
         message = frames.seal_message(link.seal, number, wire.pack((order,)))
         answer = None if fails else job.message(message)
-        if answer is None or answer[0] != _OK or not self._receive(command, answer[1]):
+        if answer is None or answer[0] != _OK or not self._receive(command, *answer[1]()):
             self.hub.sometimes("a range is not fetched")
             self._tell(ev.FetchFailed(worker, number, call, "simulated"))
             return
@@ -233,9 +233,9 @@ class Doors:
             self.hub.sometimes("a large outcome is fetched")
         self._tell(ev.Fetched(worker, number, call, news))
 
-    def _receive(self, command: do.Fetch, reply: tuple[bytes, bytes]) -> bool:
+    def _receive(self, command: do.Fetch, mac: bytes, data: bytes) -> bool:
         """Put a range into its place, and say whether all of it is right."""
-        head, body = bytearray(reply[0]), bytes(reply[1])
+        head, body = bytearray(mac), bytes(data)
         if self.hub.chance(self.hub.plan.door_forged):
             self.hub.sometimes("a range is not as it was sent")
             where = self.hub.rng.randrange(len(head) + len(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -127,3 +128,17 @@ def test_the_pickler_of_results_hands_over_what_is_large():
     assert len(pickling.dump({"a": bytes(LARGE)})) == 2
     assert len(pickling.dump(Array(bytearray(LARGE)))) == 2
     assert len(pickling.dump([1, "a"])) == 1
+
+
+def test_a_place_becomes_bytes_without_a_copy():
+    place = Place(buffers.BYTES, 10 * LARGE)
+    with place.view[10:20] as view:
+        view[:] = b"0123456789"
+    tracemalloc.start()
+    try:
+        data = place.take()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert data[10:20] == b"0123456789"
+    assert peak < LARGE
