@@ -1,24 +1,59 @@
-"""What does the wire cost? First: how much depends on how late the log is.
+"""What does the wire cost?
 
-One warm worker of the embedded Hub, with the round trip that the real Hub's exposed ports have
-(105 ms). Its log is 0, 0.5, 2 and 5 seconds late. Measured are the time of one warm call, and of
-1,000 calls that do nothing; and the requests to the Hub's API in all, doors apart. Each sitting
-takes the lags in turn, so that a change of the machine's speed hits all; figures are medians.
+    python benchmarks/payload.py results    # large results, for each executor that is installed
+    python benchmarks/payload.py there-and-back
+    python benchmarks/payload.py memory     # how much of it: the client's peak beside the value
+    python benchmarks/payload.py beside     # a small call while a large result is on its way
+    python benchmarks/payload.py far        # with what one connection to the real Hub carries
+    python benchmarks/payload.py late       # with a log that is late
 
-    python benchmarks/payload.py [--repeat 3] [--calls 20] [--door 0.105] [--lags 0 0.5 2 5]
+- *results*, *there-and-back*: seconds for one call that returns so many bytes, or an array of
+  them (and has been given them), on one warm worker; medians. The embedded Hub is a process of its
+  own, as the real one is.
+- *memory*: the same for the client's memory (resident, at its peak), less what it was before, in
+  parts of the value.
+- *beside*: milliseconds of a call that does nothing, on a worker with two slots, alone and while
+  1 GB comes from the other slot.
+- *far*: seconds for 100 MB with ``profile="hub"``, where each connection carries 2 MiB/s and a
+  round trip takes 105 ms; and what 16 connections carry at best.
+- *late*: one warm worker, with the round trip that the real Hub's exposed ports have (105 ms). Its
+  log is 0, 0.5, 2 and 5 seconds late. Measured are the time of one warm call, and of 1,000 calls
+  that do nothing; and the requests to the Hub's API in all, doors apart. Each sitting takes the
+  lags in turn, so that a change of the machine's speed hits all; figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
+import os
+import resource
 import statistics
+import sys
 import time
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any, NamedTuple
 
 import cloudpickle
+import compare
 
 from hfexecutor import HubExecutor
 from hfexecutor.local import LocalHub, Timings
+
+MEGABYTE = 1_000_000
+SIZES = (0.1, 1, 10, 100, 1000)  # megabytes
+PEERS: dict[str, Callable[[int], Executor]] = {
+    "ProcessPoolExecutor, fork": compare.stdlib_fork,
+    "loky": compare.loky,
+    "Dask LocalCluster": compare.dask,
+    "executorlib, resident workers": compare.executorlib,
+    "Ray": compare.ray,
+}
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # also as another process names it
 
 
 class Figures(NamedTuple):
@@ -29,8 +64,187 @@ class Figures(NamedTuple):
     requests: int
 
 
-def same(value: int) -> int:
+# --- what runs in the worker ------------------------------------------------------------------
+
+
+def some_bytes(size: int) -> bytes:
+    import os
+
+    return os.urandom(min(size, 1_000_000)) * max(1, size // 1_000_000)
+
+
+def some_array(size: int) -> Any:
+    import numpy as np
+
+    return np.arange(size // 8)
+
+
+def same(value: Any) -> Any:
     return value
+
+
+KINDS = {"bytes": some_bytes, "numpy": some_array}
+
+
+# --- a Hub in a process of its own ------------------------------------------------------------
+
+
+def serve(pipe: Any, options: dict[str, Any]) -> None:
+    with LocalHub(**options) as hub:
+        pipe.send((hub.endpoint, hub.token))
+        pipe.recv()
+
+
+@contextlib.contextmanager
+def hub(**options: Any) -> Iterator[dict[str, str]]:
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, options))
+    process.start()
+    endpoint, token = ours.recv()
+    try:
+        yield {"endpoint": endpoint, "token": token}
+    finally:
+        ours.send(None)
+        process.join()
+
+
+@contextlib.contextmanager
+def hub_executor(workers: int = 1, *, slots: int = 1, **options: Any) -> Iterator[HubExecutor]:
+    with (
+        hub(**options) as address,
+        HubExecutor(workers, slots_per_job=slots, **address) as executor,
+    ):
+        warm_up(executor)
+        yield executor
+
+
+def warm_up(executor: Executor) -> None:
+    for _ in range(3):
+        executor.submit(same, None).result()
+    time.sleep(0.5)  # the log and the door have been compared
+
+
+# --- results, there and back ------------------------------------------------------------------
+
+
+def seconds(executor: Executor, function: Callable[..., Any], argument: Any, repeat: int) -> float:
+    found = []
+    for _ in range(repeat):
+        begun = time.perf_counter()
+        value = executor.submit(function, argument).result()
+        found.append(time.perf_counter() - begun)
+        del value
+    return statistics.median(found)
+
+
+def measured(executor: Executor, what: str, kind: str, repeat: int) -> list[float]:
+    """Return the seconds for each size."""
+    column = []
+    for size in (int(megabytes * MEGABYTE) for megabytes in SIZES):
+        value = KINDS[kind](size)
+        function, argument = (KINDS[kind], size) if what == "results" else (same, value)
+        often = max(2, repeat // 3) if size > 200 * MEGABYTE else repeat
+        made = [time_of(KINDS[kind], size) for _ in range(3)] if what == "results" else [0.0]
+        column.append(seconds(executor, function, argument, often) - statistics.median(made))
+    return column
+
+
+def time_of(function: Callable[[int], Any], size: int) -> float:
+    begun = time.perf_counter()
+    function(size)
+    return time.perf_counter() - begun
+
+
+def wire(what: str, repeat: int) -> None:
+    """Print a line for each executor and kind."""
+    print("executor | kind |" + " | ".join(f"{size:g} MB" for size in SIZES))
+    for kind in KINDS:
+        with hub_executor() as executor:
+            show("hfexecutor", kind, measured(executor, what, kind, repeat))
+        for name, make in PEERS.items():
+            try:
+                peer = make(1)
+            except ImportError:
+                continue
+            try:
+                warm_up(peer)
+                show(name, kind, measured(peer, what, kind, repeat))
+            except Exception as error:  # a peer's own affair, and a figure too
+                print(f"{name} | {kind} | {type(error).__name__}", flush=True)
+            peer.shutdown(wait=False)
+
+
+def show(name: str, kind: str, column: list[float]) -> None:
+    cells = [f"{1000 * s:.0f} ms" if s < 1 else f"{s:.2f} s" for s in column]
+    print(f"{name} | {kind} | " + " | ".join(cells), flush=True)
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+def peak(pipe: Any, kind: str, size: int, name: str) -> None:
+    """Send how much more memory this process had at its peak, in parts of the value."""
+    made = hub_executor() if name == "hfexecutor" else PEERS[name](1)
+    with made as executor:
+        executor.submit(KINDS[kind], MEGABYTE).result()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        value = executor.submit(KINDS[kind], size).result()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        del value
+    pipe.send(1024 * (after - before) / size)
+
+
+def memory(megabytes: int) -> None:
+    """Print the peak for each executor and kind."""
+    for name in ("hfexecutor", "ProcessPoolExecutor, fork"):
+        for kind in KINDS:
+            ours, theirs = multiprocessing.Pipe()
+            args = (theirs, kind, megabytes * MEGABYTE, name)
+            process = multiprocessing.get_context("spawn").Process(target=peak, args=args)
+            process.start()
+            print(f"{name} | {kind} | {ours.recv():.2f} times {megabytes} MB, the value included")
+            process.join()
+
+
+# --- small calls beside a large one -----------------------------------------------------------
+
+
+def small(executor: HubExecutor) -> float:
+    return time_of(lambda _: executor.submit(same, None).result(), 0)
+
+
+def beside(repeat: int, megabytes: int) -> None:
+    """Print the milliseconds of a small call, alone and beside."""
+    print("a small call | median | 99 % | longest")
+    with hub_executor(2) as executor:
+        for _ in range(repeat):
+            alone = [small(executor) for _ in range(300)]
+            large, found = executor.submit(some_bytes, megabytes * MEGABYTE), []
+            begun = time.perf_counter()
+            while not large.done():
+                found.append(small(executor))
+            took = time.perf_counter() - begun
+            del large
+            for name, ones in (("alone", alone), (f"beside {megabytes} MB", found)):
+                figures = (
+                    statistics.median(ones),
+                    statistics.quantiles(ones, n=100)[-1],
+                    max(ones),
+                )
+                print(f"{name} | " + " | ".join(f"{1000 * s:.1f} ms" for s in figures), flush=True)
+            print(f"({megabytes} MB took {took:.2f} s)")
+
+
+# --- a far door, a late log -------------------------------------------------------------------
+
+
+def far(repeat: int, megabytes: int) -> None:
+    """Print the seconds, and those that 16 connections need at 2 MiB/s each."""
+    with hub_executor(profile="hub") as executor:
+        for kind, make in KINDS.items():
+            took = seconds(executor, make, megabytes * MEGABYTE, repeat)
+            best = megabytes * MEGABYTE / (16 * (2 << 20))
+            print(f"{kind} | {took:.2f} s | 16 connections carry it in {best:.2f} s", flush=True)
 
 
 def timed(executor: HubExecutor, calls: int) -> float:
@@ -50,22 +264,39 @@ def measure(lag: float, door: float, calls: int) -> Figures:
     return Figures(warm, many, requests)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=20)
-    parser.add_argument("--door", type=float, default=0.105)
-    parser.add_argument("--lags", type=float, nargs="+", default=[0.0, 0.5, 2.0, 5.0])
-    options = parser.parse_args()
-    cloudpickle.register_pickle_by_value(__import__(__name__))
-    found: dict[float, list[Figures]] = {lag: [] for lag in options.lags}
-    for _ in range(options.repeat):
-        for lag in options.lags:
-            found[lag].append(measure(lag, options.door, options.calls))
+def late(repeat: int, calls: int, door: float, lags: list[float]) -> None:
+    """Print a line for each lag."""
+    found: dict[float, list[Figures]] = {lag: [] for lag in lags}
+    for _ in range(repeat):
+        for lag in lags:
+            found[lag].append(measure(lag, door, calls))
     print("log late by | one warm call | 1,000 no-op calls | requests to the API")
     for lag, sittings in found.items():
         warm, many, requests = (statistics.median(column) for column in zip(*sittings, strict=True))
         print(f"{lag:9.1f} s | {1000 * warm:10.0f} ms | {many:15.2f} s | {requests:.0f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    choices = ("results", "there-and-back", "memory", "beside", "far", "late")
+    parser.add_argument("what", choices=choices)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--megabytes", type=int)
+    parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--door", type=float, default=0.105)
+    parser.add_argument("--lags", type=float, nargs="+", default=[0.0, 0.5, 2.0, 5.0])
+    options = parser.parse_args()
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}", flush=True)
+    if options.what == "memory":
+        memory(options.megabytes or 400)
+    elif options.what == "beside":
+        beside(options.repeat, options.megabytes or 1000)
+    elif options.what == "far":
+        far(options.repeat, options.megabytes or 100)
+    elif options.what == "late":
+        late(options.repeat, options.calls, options.door, options.lags)
+    else:
+        wire(options.what, options.repeat)
 
 
 if __name__ == "__main__":

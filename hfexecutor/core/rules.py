@@ -82,7 +82,9 @@ class Rules(NamedTuple):
     acks: int = 512  # outcomes unacknowledged before an acknowledgement travels on its own
     # Of large outcomes, from each worker; a pair is for a door that is near, and one that is far.
     near: float = 0.02  # a round trip to a door, at most, until that counts as far
-    fetches: tuple[int, int] = (4, 16)  # ranges on their way at once, each over its own connection
+    # Ranges on their way at once, each over its own connection. Sixteen connections carry what a
+    # far door can; between two ranges each waits for a round trip, so there are some more.
+    fetches: tuple[int, int] = (4, 20)
     fetch_bytes: tuple[int, int] = (1 << 20, 4 << 20)  # of a range; a near door is quick anyway,
     # and a small call waits behind each of them
     fetch_least: int = 256 << 10  # bytes of a range towards the end
