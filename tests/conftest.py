@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
@@ -46,6 +50,8 @@ assert _SPEC is not None
 assert _SPEC.origin is not None
 PACKAGE = Path(_SPEC.origin).parent
 
+
+WIDE = {"width": 1200, "height": 850}  # of a browser's window
 
 _HANGS = 120.0  # seconds, or up to a quarter less
 _stderr = -1  # of the whole run, which is shown while a test's own is captured
@@ -90,3 +96,39 @@ def live_token() -> str:
     if not _LIVE_TOKEN:
         pytest.skip("no HF_TOKEN: the real Hub is not called")
     return _LIVE_TOKEN
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Return a real browser, without a window; tests that ask for it are slow."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    # As root, which CI is, Chromium has no sandbox; it sees pages of these tests alone.
+    args = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=args)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Open tabs; in the end, none has complained of anything."""
+    complaints: list[str] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> Any:
+            context = chromium.new_context(**{"viewport": WIDE, **options})
+            stack.callback(context.close)
+            tab = context.new_page()
+            tab.set_default_timeout(20_000)
+            tab.on("console", lambda message: complaints.append(message.text))
+            tab.on("pageerror", lambda error: complaints.append(str(error)))
+            tab.on("dialog", lambda dialog: complaints.append(dialog.message))
+            return tab
+
+        yield start
+    assert complaints == []
