@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallCancelled",
+    "CallEnd",
     "CallEnded",
     "CallPrinted",
     "CallRetried",
+    "CallsEnded",
     "CallsSent",
     "CallsSubmitted",
     "Event",
@@ -273,6 +275,31 @@ class CallEnded(Event):
         return f"call {self.call} {how} after {self.seconds:.3f} s"
 
 
+class CallEnd(NamedTuple):
+    """How one of many calls has ended: as :class:`CallEnded` says it."""
+
+    call: int
+    job_id: str | None
+    seconds: float
+    error: str | None
+    began: float | None
+    slot: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsEnded(Event):
+    """Calls are done, all that were heard of at once.
+
+    For listeners that an event for each call would cost too much: only they hear it that name it in
+    their `kinds`.
+    """
+
+    ended: tuple[CallEnd, ...]
+
+    def __str__(self) -> str:
+        return f"{_many(len(self.ended), 'call')} ended"
+
+
 @dataclass(frozen=True, slots=True)
 class CallRetried(Event):
     """A call has raised what `retry_on` names, and runs again.
@@ -333,16 +360,31 @@ class RunEnded(Event):
         return f"run over: {calls}{failed}, {jobs}, {self.seconds:.1f} s{cost}"
 
 
+_BY_NAME: Final = frozenset({CallsEnded})  # heard only by who asks for it
+
+
 class Events:
     """What happens in a run, for whoever listens; see ``HubExecutor.events``."""
 
     def __init__(self) -> None:
         self._listeners: list[_Listener] = []
+        self._callbacks: dict[type[Event], tuple[Callable[[Event], object], ...]] = {}  # as asked
         self._over: Event | None = None
 
     def are_heard(self, kind: type[Event]) -> bool:
         """Say whether anybody wants to hear of events of a kind."""
-        return any(kinds is None or kind in kinds for _, kinds in self._listeners)
+        return bool(self._callbacks_of(kind))
+
+    def _callbacks_of(self, kind: type[Event]) -> tuple[Callable[[Event], object], ...]:
+        callbacks = self._callbacks.get(kind)
+        if callbacks is None:
+            wanted = [
+                callback
+                for callback, kinds in self._listeners
+                if (kind not in _BY_NAME if kinds is None else kind in kinds)
+            ]
+            callbacks = self._callbacks[kind] = tuple(wanted)
+        return callbacks
 
     def listen(
         self, callback: Callable[[Event], object], *, kinds: Iterable[type[Event]] | None = None
@@ -358,8 +400,14 @@ class Events:
                 wants to hear no event is made.
         """
         listener = (callback, None if kinds is None else frozenset(kinds))
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        self._listeners = [*self._listeners, listener]
+        self._callbacks = {}
+
+        def stop() -> None:
+            self._listeners = [one for one in self._listeners if one is not listener]
+            self._callbacks = {}
+
+        return stop
 
     def __iter__(self) -> Iterator[Event]:
         """Yield the events from now on, up to the :class:`RunEnded`; waits for each."""
@@ -384,11 +432,9 @@ class Events:
         """Give an event to who listens."""
         if isinstance(event, RunEnded):
             self._over = event
-        for listener, kinds in list(self._listeners):
-            if kinds is not None and type(event) not in kinds:
-                continue
+        for callback in self._callbacks_of(type(event)):
             try:
-                listener(event)
+                callback(event)
             except Exception:  # a user's code
                 logger.exception("a listener of an executor's events raised")
 

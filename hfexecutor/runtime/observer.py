@@ -243,11 +243,12 @@ class Observer:
             self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
 
     def _complete(self, command: do.Complete, _: float) -> None:
-        self._failures.calls += len(command.completions)
+        ended: list[public.CallEnd] = []
         for call, outcome, _where, worker in command.completions:
-            failed = outcome.status != outcomes.VALUE
-            if failed or self._events.are_heard(public.CallEnded):
-                self._ended(call, outcome, worker, failed=failed)
+            error = None if outcome.status == outcomes.VALUE else self._note_failure(call)
+            job_id, began, slot = self._where(call, outcome, worker)
+            ended.append(public.CallEnd(call.number, job_id, outcome.duration, error, began, slot))
+        self._tell_ends(ended)
 
     def _weigh_retry(self, command: do.WeighRetry, _: float) -> None:
         self._weighed[command.call.id] = command
@@ -284,8 +285,9 @@ class Observer:
         if command.call.future.cancelled():
             self._cancelled(command, now)
         elif not isinstance(command.error, DetachedError):  # one that goes on has not failed
-            self._failures.calls += 1
-            self._ended(command.call, failed=True)
+            call = command.call
+            error, (job_id, _, _) = self._note_failure(call), self._where(call, None, "")
+            self._tell_ends([public.CallEnd(call.number, job_id, 0.0, error, None, None)])
 
     def _cancelled(self, command: do.Fail | do.CancelFuture | do.NotifyCancelled, _: float) -> None:
         if self._events.are_heard(public.CallCancelled):
@@ -302,26 +304,25 @@ class Observer:
 
             printed.heard = tell
 
-    def _ended(
-        self,
-        call: Call,
-        outcome: ev.Outcome | None = None,
-        worker: str = "",
-        *,
-        failed: bool,
-    ) -> None:
-        """Tell of a call whose future is done: the commands were carried out before."""
-        future, error = call.future, None
-        if failed and (raised := future.exception(0)) is not None:
-            error = type(raised).__name__
-            self._failures.note(None, raised, future)
-        if not self._events.are_heard(public.CallEnded):
-            return
-        self._tell_launches(time.time())
-        seconds = 0.0 if outcome is None else outcome.duration
-        job_id, began, slot = self._where(call, outcome, worker)
-        told = public.CallEnded(time.time(), call.number, job_id, seconds, error, began, slot)
-        self._events.tell(told)
+    def _note_failure(self, call: Call) -> str | None:
+        """Return what a call has raised whose future is done: that was carried out before."""
+        future = call.future
+        raised = future.exception(0)
+        if raised is None:
+            return None
+        self._failures.note(None, raised, future)
+        return type(raised).__name__
+
+    def _tell_ends(self, ended: list[public.CallEnd]) -> None:
+        self._failures.calls += len(ended)
+        events, at = self._events, time.time()
+        if single := events.are_heard(public.CallEnded):
+            self._tell_launches(at)
+        if events.are_heard(public.CallsEnded):
+            events.tell(public.CallsEnded(at, tuple(ended)))
+        if single:
+            for end in ended:
+                events.tell(public.CallEnded(at, *end))
 
     def sum_up(self, calls: int) -> None:
         """Note that the summary of a map has told of so many that failed; from any thread."""

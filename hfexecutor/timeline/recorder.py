@@ -24,6 +24,7 @@ MOST_NAMES: Final = 1_000  # of functions, and of exceptions; others have none
 
 _NONE, _WAITING, _SENT, _DONE, _FAILED, _CANCELLED = range(6)
 _STATES: Final[tuple[State, ...]] = ("waiting", "waiting", "sent", "done", "failed", "cancelled")
+_AT_ONCE: Final = 256  # calls for which place is made
 _NOWHERE: Final = 0xFFFF  # for a slot
 _NEVER: Final = 0.0  # for a moment
 
@@ -95,7 +96,7 @@ class Recorder:
         {
             events.RunStarted, events.RunEnded, events.JobCreated, events.JobStarted,
             events.JobEnded, events.Installing, events.Transferred, events.CallsSubmitted,
-            events.CallsSent, events.CallEnded, events.CallCancelled, events.CallRetried,
+            events.CallsSent, events.CallsEnded, events.CallCancelled, events.CallRetried,
         }
     )  # fmt: skip
 
@@ -137,7 +138,7 @@ class Recorder:
             events.Transferred: self._transferred,
             events.CallsSubmitted: self._calls_submitted,
             events.CallsSent: self._calls_sent,
-            events.CallEnded: self._call_ended,
+            events.CallsEnded: self._calls_ended,
             events.CallCancelled: self._call_cancelled,
             events.CallRetried: self._call_retried,
         }
@@ -215,17 +216,27 @@ class Recorder:
     def _calls_submitted(self, event: events.CallsSubmitted) -> None:
         calls, names = event.calls, event.names or ("",) * len(event.calls)
         self._last = max(self._last, *calls)
-        missing = min(self._last, MOST_CALLS) - len(self._state)
-        if missing > 0:
-            for column, nothing in self._columns:
-                column.extend([nothing] * missing)
+        if self._last > len(self._state) < MOST_CALLS:
+            self._grow(min(max(self._last, len(self._state) + _AT_ONCE), MOST_CALLS))
         at, number = event.at, self._names.number
+        state, submitted, name_of, known = (
+            self._state,
+            self._submitted,
+            self._name,
+            len(self._state),
+        )
+        last, last_number = "", 0
         for call, name in zip(calls, names, strict=True):
-            if call <= MOST_CALLS:
-                self._state[call - 1] = _WAITING
-                self._submitted[call - 1] = at
-                if name:
-                    self._name[call - 1] = number(name)
+            if call <= known:
+                state[call - 1], submitted[call - 1] = _WAITING, at
+                if name is not last:
+                    last, last_number = name, number(name)
+                name_of[call - 1] = last_number
+
+    def _grow(self, places: int) -> None:
+        more = places - len(self._state)
+        for column, nothing in self._columns:
+            column.extend([nothing] * more)
 
     def _calls_sent(self, event: events.CallsSent) -> None:
         self._job_of(event.job_id)
@@ -252,21 +263,21 @@ class Recorder:
         else:
             self._left_out += 1
 
-    def _call_ended(self, event: events.CallEnded) -> None:
-        place = event.call - 1
-        if place >= len(self._state):
-            return
-        self._heard[place] = event.at
-        if event.error is None:
-            self._state[place] = _DONE
-        else:
-            self._state[place] = _FAILED
-            self._error[place] = self._names.number(event.error)
-        if event.began is not None and event.slot is not None:
-            self._started[place], self._seconds[place] = event.began, event.seconds
-            self._slot[place] = event.slot
-            if event.job_id is not None:  # an earlier job may have answered after all
-                self._job[place] = self._numbers.get(event.job_id, 0)
+    def _calls_ended(self, event: events.CallsEnded) -> None:
+        at, known, numbers = event.at, len(self._state), self._numbers
+        for call, job_id, seconds, error, began, slot in event.ended:
+            place = call - 1
+            if place >= known:
+                continue
+            self._heard[place] = at
+            self._state[place] = _DONE if error is None else _FAILED
+            if error is not None:
+                self._error[place] = self._names.number(error)
+            if began is not None and slot is not None:
+                self._started[place], self._seconds[place] = began, seconds
+                self._slot[place] = slot
+                if job_id is not None:  # an earlier job may have answered after all
+                    self._job[place] = numbers.get(job_id, 0)
 
     def _call_cancelled(self, event: events.CallCancelled) -> None:
         if event.call <= len(self._state):

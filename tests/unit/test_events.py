@@ -9,7 +9,9 @@ import pytest
 
 from hfexecutor import HubExecutor
 from hfexecutor.events import (
+    CallEnd,
     CallEnded,
+    CallsEnded,
     Events,
     JobsLaunched,
     JobStarted,
@@ -90,6 +92,18 @@ def test_a_listener_hears_the_kinds_that_it_asks_for():
     assert (events.are_heard(RunEnded), events.are_heard(Trouble)) == (True, False)
     stop()
     assert not events.are_heard(RunEnded)
+
+
+def test_what_comes_many_at_a_time_is_heard_by_who_asks_for_it_alone():
+    events, all_heard, heard = Events(), [], []
+    events.listen(all_heard.append)
+    assert not events.are_heard(CallsEnded)
+    events.listen(heard.append, kinds=[CallsEnded])
+    events.tell(many := CallsEnded(0.0, (CallEnd(7, "j1", 0.5, None, 1.0, 0),)))
+
+    assert str(many) == "1 call ended"
+    assert heard == [many]
+    assert all_heard == []
 
 
 def test_an_iterator_yields_what_comes_up_to_the_end():

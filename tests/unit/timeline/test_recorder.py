@@ -22,6 +22,10 @@ def submit(recorder, *numbers, at=100.0, name="work"):
     recorder(events.CallsSubmitted(at, numbers, (name,) * len(numbers)))
 
 
+def ended(at, *end):
+    return events.CallsEnded(at, (events.CallEnd(*end),))
+
+
 def start(recorder, name="j1", at=107.0, *, slots=2):
     recorder(events.JobCreated(at - 6.5, name, f"https://x/{name}", "cpu-basic", 0.5, slots))
     recorder(events.JobStarted(at, name, f"https://x/{name}", 7.0, slots, at - 1.0))
@@ -31,7 +35,7 @@ def test_a_call_is_followed_from_its_submission_to_its_outcome(recorder):
     submit(recorder, 1)
     start(recorder)
     recorder(events.CallsSent(107.0, (1,), "j1"))
-    recorder(events.CallEnded(109.0, 1, "j1", 1.5, None, 107.25, 1))
+    recorder(ended(109.0, 1, "j1", 1.5, None, 107.25, 1))
     (call,) = recorder.recording().calls
 
     assert (call.call, call.name, call.state) == (1, "work", "done")
@@ -73,7 +77,7 @@ def test_a_call_whose_job_was_lost_has_a_row_for_each_try(recorder):
     recorder(events.JobEnded(110.0, "j1", "", 10.0))
     start(recorder, "j2", 117.0)
     recorder(events.CallsSent(117.0, (1,), "j2"))
-    recorder(events.CallEnded(119.0, 1, "j2", 1.0, None, 117.5, 0))
+    recorder(ended(119.0, 1, "j2", 1.0, None, 117.5, 0))
     lost, done = recorder.recording().calls
 
     assert (lost.state, lost.job_id, lost.sent, lost.began) == ("lost", "j1", 107.0, None)
@@ -100,7 +104,7 @@ def test_a_call_that_has_raised_and_ran_again_has_a_row_for_each_time(recorder):
     recorder(events.JobEnded(109.0, "j1", "", 9.0))  # later, and not what made it run again
     start(recorder, "j2", 117.0)
     recorder(events.CallsSent(117.0, (1,), "j2"))
-    recorder(events.CallEnded(119.0, 1, "j2", 1.0, None, 117.5, 0))
+    recorder(ended(119.0, 1, "j2", 1.0, None, 117.5, 0))
     first, second = recorder.recording().calls
 
     assert (first.state, first.job_id, first.slot, first.sent) == ("retried", "j1", 1, 107.0)
@@ -113,7 +117,7 @@ def test_each_end_of_a_call_is_a_state(recorder):
     submit(recorder, 1, 2, 3)
     start(recorder)
     recorder(events.CallsSent(107.0, (1,), "j1"))
-    recorder(events.CallEnded(108.0, 1, "j1", 0.5, "ValueError", 107.1, 0))
+    recorder(ended(108.0, 1, "j1", 0.5, "ValueError", 107.1, 0))
     recorder(events.CallCancelled(108.0, 2))
 
     states = [(call.state, call.error) for call in recorder.recording().calls]
@@ -137,7 +141,7 @@ def test_what_is_beyond_the_limits_is_counted(recorder, monkeypatch):
         recorder(events.JobEnded(108.0, name, "", 8.0))
         recorder(events.Transferred(108.0, name, 1.0, 10, fetched=False))
         recorder(events.Installing(108.0, name, 107.0, 1.0, failed=False))
-    recorder(events.CallEnded(109.0, 5, "j1", 0.5, None, 107.1, 0))
+    recorder(ended(109.0, 5, "j1", 0.5, None, 107.1, 0))
     recorder(events.CallCancelled(109.0, 4))
     recorder(events.RunEnded(110.0, 5, 0, 3, 10.0, None))
     recording = recorder.recording()
@@ -162,7 +166,7 @@ def test_it_may_be_asked_while_events_come(recorder):
     def work():
         for number in range(1, 3000):
             submit(recorder, number)
-            recorder(events.CallEnded(108.0, number, None, 0.5, None, 107.1, 0))
+            recorder(ended(108.0, number, None, 0.5, None, 107.1, 0))
 
     thread = threading.Thread(target=work)
     thread.start()
