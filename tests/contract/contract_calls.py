@@ -120,7 +120,7 @@ def sign(path: str, result: Any = None) -> Any:
 def meet_and_sign(gate: ADDRESS, path: str, result: Any = None) -> Any:
     """Wait for the gate, and last long enough for a word that stops others to overtake them."""
     meet(gate)
-    time.sleep(0.02)
+    time.sleep(0.06)  # so few are handed ahead, and that word may be three seconds late
     return sign(path, result)
 
 
