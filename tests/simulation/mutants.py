@@ -24,6 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from .paths import FIXED
+
 ROOT = Path(__file__).parents[2]
 FOUND_BY = Path(__file__).with_name("found_by.json")  # written by this script alone
 
@@ -495,14 +497,15 @@ def main(words: list[str]) -> int:
         place(texts, mutant)
     begun = time.monotonic()
     missed = 0
-    found_by: dict[str, int] = json.loads(FOUND_BY.read_text()) if FOUND_BY.exists() else {}
-    first = [found_by.get(mutant.name, 0) for mutant in chosen]
+    found_by: dict[str, str] = json.loads(FOUND_BY.read_text()) if FOUND_BY.exists() else {}
+    numbers = {str(plan): number for number, plan in enumerate(FIXED)}
+    first = [numbers.get(found_by.get(mutant.name, ""), 0) for mutant in chosen]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for mutant, (said, run) in zip(chosen, pool.map(findings, chosen, first), strict=True):
             missed += not said
             print(f"{'found ' if said else 'MISSED'} {mutant.name}: {said}", flush=True)
             if run >= 0:
-                found_by[mutant.name] = run
+                found_by[mutant.name] = str(FIXED[run])
                 FOUND_BY.write_text(json.dumps(found_by, indent=1, sort_keys=True) + "\n")
     seconds = time.monotonic() - begun
     print(f"{len(chosen) - missed} of {len(chosen)} mutants found in {seconds:.0f} s")
