@@ -28,7 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # CI spends a minute on new seeds of the simulation; some seconds do where it is one test of many.
-os.environ.setdefault("SIMULATION_SECONDS", "5")
+os.environ.setdefault("SIMULATION_SECONDS", "3")
 
 # huggingface_hub reads these once, when it is first imported: so they are set before that, here.
 _LIVE_TOKEN = os.environ.get("HF_TOKEN")

@@ -156,7 +156,9 @@ class TestOver:
         assert cli.main(["attach", "nighly"]) == 3
         assert "Did you mean nightly?" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("width", [120, 80, 50])
+    @pytest.mark.parametrize(
+        "width", [*(pytest.param(n, marks=pytest.mark.slow) for n in (120, 80)), 50]
+    )
     def test_its_results_fit_the_terminal(self, terminal, width):
         code, lines = terminal("attach", "nightly", width=width)
 

@@ -37,11 +37,10 @@ def going(hub, on):
         executor.terminate_workers()
 
 
-def test_runs_tell_what_has_become_of_calls_and_money(shell, nightly):
-    done = shell("runs", "--json")
-    found = next(run for run in json.loads(done.stdout) if run["id"] == nightly)
+def test_runs_tell_what_has_become_of_calls_and_money(here, nightly, capsys):
+    assert cli.main(["runs", "--json"]) == 0
+    found = next(run for run in json.loads(capsys.readouterr().out) if run["id"] == nightly)
 
-    assert done.returncode == 0
     assert found["name"] == "nightly"
     assert found["state"] == "ended"
     assert found["calls"] == {"done": 11, "failed": 1, "open": 0, "lost": 0}
@@ -51,7 +50,11 @@ def test_runs_tell_what_has_become_of_calls_and_money(shell, nightly):
 
 @pytest.mark.parametrize(
     ("width", "left_out"),
-    [(120, set()), (80, set()), (50, {"SCRIPT", "AGE"})],
+    [
+        pytest.param(120, set(), marks=pytest.mark.slow),
+        pytest.param(80, set(), marks=pytest.mark.slow),
+        (50, {"SCRIPT", "AGE"}),
+    ],
 )
 def test_runs_fit_the_terminal(terminal, width, left_out):
     code, lines = terminal("runs", "--last", "1", width=width)
@@ -62,18 +65,18 @@ def test_runs_fit_the_terminal(terminal, width, left_out):
     assert lines[0].split() == [head for head in heads if head not in left_out]
 
 
-def test_a_run_is_shown_with_what_has_failed(shell, nightly):
-    done = shell("show", "nightly")
+def test_a_run_is_shown_with_what_has_failed(here, nightly, capsys):
+    assert cli.main(["show", "nightly"]) == 1  # a call has failed
+    shown = capsys.readouterr().out
 
-    assert done.returncode == 1  # a call has failed
-    assert done.stdout.startswith(f"run     nightly@{nightly[:6]}\n")
-    assert "calls   11 done, 1 failed\n" in done.stdout
-    (failed,) = [line for line in done.stdout.splitlines() if " failed  " in line]
+    assert shown.startswith(f"run     nightly@{nightly[:6]}\n")
+    assert "calls   11 done, 1 failed\n" in shown
+    (failed,) = [line for line in shown.splitlines() if " failed  " in line]
     assert failed.split()[0] == "6"
     assert failed.endswith("ValueError: five is right out")
 
 
-@pytest.mark.parametrize("width", [80, 50])
+@pytest.mark.parametrize("width", [pytest.param(80, marks=pytest.mark.slow), 50])
 def test_a_run_that_is_shown_fits_the_terminal(terminal, width):
     code, lines = terminal("show", "nightly", width=width)
 
@@ -82,6 +85,7 @@ def test_a_run_that_is_shown_fits_the_terminal(terminal, width):
     assert any(line.split()[:2] == ["6", "failed"] for line in lines)
 
 
+@pytest.mark.usefixtures("nightly")
 def test_a_program_gets_each_call(shell):
     calls = json.loads(shell("show", "nightly", "--json").stdout)["all_calls"]
 

@@ -51,7 +51,11 @@ def outside_hub():
         process.terminate()
 
 
-@pytest.fixture(scope="module", params=["threads", "processes", "hub"])
+# What the stdlib's processes keep is no promise of ours: they show that these tests are fair.
+PROCESSES = pytest.param("processes", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["threads", PROCESSES, "hub"])
 def pool(request):
     if request.param != "hub":
         return pools.stdlib_pool(request.param)
@@ -260,6 +264,7 @@ OURS = [timed_out, killed, lost]  # what the stdlib does not do
 BREAKING = [died]  # what breaks a pool of the stdlib
 
 ROWS = EVERYWHERE + BY_VALUE + OURS + BREAKING
+SLOW = [partial, method, map_with_large_results, raised_and_never_looked_at]  # much like others
 OPTIONS = {timed_out: {"call_timeout": 0.5}, lost: {"max_retries": 0}}
 
 
@@ -287,7 +292,10 @@ def in_use():
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.__name__)
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.__name__, marks=[pytest.mark.slow] * (row in SLOW)) for row in ROWS],
+)
 def test_nothing_of_a_call_is_kept(pool, row, watch, in_use):
     if not applies(pool, row):
         pytest.skip("not with this pool")

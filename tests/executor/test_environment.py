@@ -35,7 +35,8 @@ def test_a_script_runs_unchanged_with_all_that_it_imports(workplace, mode):
     """Packages, a package beside it, a module beside it, and a project elsewhere (src layout)."""
     workplace.wheel("frames", "2.1", "import arrays\nclass Frame:\n def __init__(s, x): s.x = x")
     workplace.wheel("arrays", "1.4", "def total(xs): return sum(xs)")
-    workplace.install("frames", "arrays")
+    workplace.wheel("arrays", "1.5")
+    workplace.install("frames", "arrays==1.4")
     workplace.write("beside.py", "import mine\ndef call(x):\n return mine.deep.double(x)")
     workplace.write("mine/__init__.py", "from . import deep")
     workplace.write("mine/deep.py", "import arrays\ndef double(x): return arrays.total([x, x])")
@@ -69,6 +70,7 @@ def test_a_script_runs_unchanged_with_all_that_it_imports(workplace, mode):
     assert lines == ["8 3", "True True 7 1.4 2.1"]
 
 
+@pytest.mark.slow  # as does the script of the test before
 def test_a_job_gets_the_versions_that_are_installed_here(workplace):
     for version in ("1", "2", "3"):
         workplace.wheel("thing", version)
@@ -144,6 +146,7 @@ def test_the_header_of_the_script_is_the_default(workplace):
     assert lines == ["2 yes"]
 
 
+@pytest.mark.slow  # as does one whose package was upgraded
 def test_a_warm_worker_gets_a_new_package_without_a_new_job(workplace):
     workplace.wheel("thing", "1")
     workplace.wheel("other", "1")

@@ -36,10 +36,16 @@ def run(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_a_python_block_of_the_readme_runs(number, tmp_path):
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        pytest.param(BLOCKS, id="all in one script"),
+        *(pytest.param([block], marks=pytest.mark.slow) for block in BLOCKS),
+    ],
+)
+def test_the_python_blocks_of_the_readme_run(blocks, tmp_path):
     script = tmp_path / "block.py"
-    script.write_text(BLOCKS[number])
+    script.write_text("\n".join(blocks))
 
     done = run(script)
 
@@ -73,13 +79,13 @@ def test_the_python_blocks_of_a_page_run(page, hub, tmp_path):
     assert hub.running == 0
 
 
-SLOW = {"quickstart.py"}  # it parses all of the standard library, twice
+QUICK = {"failures.py"}  # of all others some blocks of the README show the like
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.name in SLOW))
+        pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.name not in QUICK))
         for path in EXAMPLES
     ],
 )

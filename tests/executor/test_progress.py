@@ -51,7 +51,7 @@ def script(tmp_path, hub):
 RESULTS = [f"result {n}" for n in range(9)]
 
 
-@pytest.mark.parametrize("where", ["map", "run"])
+@pytest.mark.parametrize("where", ["map", pytest.param("run", marks=pytest.mark.slow)])
 def test_a_pipe_has_one_line(script, where):
     process = script("progress", where, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate(timeout=120)
@@ -73,7 +73,7 @@ def test_what_calls_print_is_printed_with_their_number(script):
     assert err == ""
 
 
-@pytest.mark.parametrize("how", ["run", "error", "interrupt"])
+@pytest.mark.parametrize("how", ["run", pytest.param("error", marks=pytest.mark.slow), "interrupt"])
 def test_a_terminal_is_left_as_it_was(script, how):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))

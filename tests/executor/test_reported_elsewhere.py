@@ -178,22 +178,30 @@ def hub(workplaces):
             yield hub
 
 
-@pytest.mark.parametrize("thread", REPORTS)
-def test_what_was_reported_there_works_here(workplaces, hub, thread):
-    report, workplace = REPORTS[thread], workplaces("reported")
-    for name, source in report.files.items():
-        workplace.write(name, source)
-    for name, version, source, requires in report.installed:
-        workplace.wheel(name, version, source, requires)
-    if report.installed:
-        first = {name: f"{name}=={version}" for name, version, *_ in reversed(report.installed)}
+@pytest.mark.parametrize(
+    "threads",
+    [
+        pytest.param(list(REPORTS), id="all in one script"),
+        *(pytest.param([one], id=one, marks=pytest.mark.slow) for one in REPORTS),
+    ],
+)
+def test_what_was_reported_there_works_here(workplaces, hub, threads):
+    reports, workplace = [REPORTS[thread] for thread in threads], workplaces("reported")
+    first = {}
+    for report in reports:
+        for name, source in report.files.items():
+            workplace.write(name, source)
+        for name, version, source, requires in report.installed:
+            workplace.wheel(name, version, source, requires)
+            first.setdefault(name, f"{name}=={version}")
+    if first:
         workplace.install(*first.values())
-    head = "from hfexecutor import HubExecutor\nexecutor = HubExecutor(2)\n"
+    head = "from hfexecutor import HubExecutor\nexecutor = HubExecutor(2)"
 
     printed = workplace.run(
-        f"{head}{report.script}\nexecutor.shutdown()\n",
+        "\n".join([head, *(report.script for report in reports), "executor.shutdown()\n"]),
         HFEXECUTOR_ENDPOINT=hub.endpoint,
         HF_TOKEN=hub.token,
     )
 
-    assert printed == report.prints
+    assert printed == [line for report in reports for line in report.prints]

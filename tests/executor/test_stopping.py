@@ -176,6 +176,7 @@ def test_a_script_that_ends_waits_for_its_calls(hub: LocalHub, tmp_path: Path, m
     assert hub.running == 0
 
 
+@WARM_FIRST
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_signal_stops_the_jobs_and_the_script(
     hub: LocalHub, tmp_path: Path, mode: str, number: int
@@ -496,10 +497,12 @@ time.sleep(60)
     "then",
     [
         "made[0].submit(pow, 2, 3)",
-        "HubExecutor(1, **options)",
+        pytest.param("HubExecutor(1, **options)", marks=pytest.mark.slow),
         pytest.param("made[0].__enter__()", marks=pytest.mark.slow),
         pytest.param("made[0].shutdown(wait=False)", marks=pytest.mark.slow),
-        "with contextlib.suppress(TimeoutError): made[1].result(0)",
+        pytest.param(
+            "with contextlib.suppress(TimeoutError): made[1].result(0)", marks=pytest.mark.slow
+        ),
         pytest.param(
             "with contextlib.suppress(TimeoutError): made[1].exception(0)", marks=pytest.mark.slow
         ),

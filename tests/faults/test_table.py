@@ -212,9 +212,11 @@ LONG = {
     "the log stalls after some lines, for good",
     "every fifth request fails",
 }
-# What comes in by the same edges as another row does, and which the simulation draws as well.
+# What comes in by the same edges as another row does, and which the simulation draws as well, or a
+# unit test of that edge.
 DRAWN = {
     "a launch is refused with 503 once",
+    "a launch is answered with 500 although the job was created",
     "a launch's connection is reset before it is carried out",
     "a launch is answered with a page of HTML",
     "a launch's job is over before it is found",
@@ -226,23 +228,35 @@ DRAWN = {
     "cancelling fails at first",
     "every request is slow",
     "lists lag",
+    "lists miss jobs",
+    "lists leave the environment out",
     "the log is late",
     "the log's lines come twice",
+    "the log's lines are shuffled",
+    "the log replays less than before",
     "the log's tail is missing for a while",
     "the log has nothing at first",
+    "the log goes on for ever, once",
     "the log stalls before its first line, for good",
     "the log has lost its head",
     "the log never shows its tail",
     "others write into the log between lines",
+    "the log has raw line separators of Unicode",
     "a job is stuck before it runs for a while",
+    "a job never begins while another one works",
+    "a job has a stage that nobody knows",
     "the hub is as slow as the real one to say that a job is over",
     "a job is killed before its first word",
     "a job is killed, and started again by the hub",
     "a job times out",
+    "a job is deleted",
     "a job is cancelled by somebody",
+    "a door refuses now and then",
     "a door drops what it has read",
     "the log is late, and a door drops what it has delivered",
+    "there are no credits",
     "the token has no rights",
+    "the namespace is not known",
 }
 assert set(TABLE) >= DRAWN | LONG
 CASES = [
@@ -329,8 +343,7 @@ ADDRESSES = {
     "lists lag": [f.StaleList(seconds=0.5)],
     "doors refuse": [f.DoorFault(how="refuse", times=3)],
 }
-SLOW_ADDRESSES = {"late to start", "lists lag"}
-SLOW_ADDRESSES = {"late to start", "lists lag"}
+SLOW_ADDRESSES = {"late to start", "lists lag", "nothing else is wrong"}
 
 
 @pytest.mark.parametrize("told", [pytest.param("launch", marks=pytest.mark.slow), "running"])

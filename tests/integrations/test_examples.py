@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "integrations"
-# What the examples need besides; those that need something are slow, as it is installed.
+# What the slow examples need besides, which is installed into their jobs.
 PACKAGES = {
     "adaptive_sampling": [],
+    "tqdm_progress": [],
     "dask_scheduler": ["dask"],
     "datasets_shards": [],
     "nevergrad_minimize": [],

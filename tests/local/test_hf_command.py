@@ -65,6 +65,7 @@ def test_the_whole_tour(hf, hub, raw):
     hf("wait", job)
 
 
+@pytest.mark.slow  # each `hf` takes half a second; test_clients.py does the same in this process
 def test_cancel_and_stats(hf, raw):
     job = raw.run("sleep", "60")
     raw.wait(job, "RUNNING")
@@ -73,6 +74,7 @@ def test_cancel_and_stats(hf, raw):
     assert raw.inspect(job)["status"]["stage"] == "CANCELED"
 
 
+@pytest.mark.slow
 def test_hardware(hf):
     assert "cpu-basic" in hf("hardware")
 
@@ -95,6 +97,7 @@ def test_a_script_of_this_machine_runs_unchanged(hf, tmp_path, api, hub):
     assert api.bucket_info(bucket).private
 
 
+@pytest.mark.slow
 @buckets
 def test_volumes_of_jobs(hf, tmp_path, hub):
     (tmp_path / "inputs").mkdir()

@@ -222,8 +222,14 @@ ENDINGS = {
 }
 
 
+QUICK = {"end of the script", "SIGTERM", "SIGKILL while a fork lives"}
+
+
 @linux
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one not in QUICK)) for one in ENDINGS],
+)
 def test_no_job_outlives_the_process_of_its_hub(ending, alive, until):
     code = HOLDER + ENDINGS[ending].replace("FORK", FORK)
     holder = subprocess.Popen(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
@@ -50,6 +51,7 @@ def test_it_costs_nothing_where_nobody_asks_for_it(tmp_path):
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # two runs of pytest for three lines
 def test_its_fixtures_and_marks_are_listed(tmp_path):
     fixtures, marks = run(tmp_path, "--fixtures"), run(tmp_path, "--markers")
 

@@ -44,7 +44,7 @@ def test_what_was_found_stays_mended() -> None:
 
 
 def test_the_small_ones_of_the_fixed_seeds_end_rightly() -> None:
-    for plan in FIXED:
+    for plan in FIXED[len(FOUND) :]:
         if plan.calls <= FEW_CALLS:
             report = run(plan)
             assert report.ok, failure(report)
