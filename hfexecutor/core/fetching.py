@@ -113,6 +113,8 @@ class Fetching:
     def drop(self, call: int) -> None:
         """Fetch no more of an outcome."""
         self._outcomes.pop(call, None)
+        if not self._outcomes:  # nobody asks then, and a moment that has come would be due for ever
+            self.due = math.inf
 
     def clear(self) -> None:
         """Fetch nothing more."""

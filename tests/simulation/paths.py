@@ -61,6 +61,17 @@ FOUND = {
     "each list of the last look has a job cancelled that lists show for long": Plan(
         seed=1, calls=20, workers=20, cold=(5.0, 8.0), post_page=0.1, stage_lag=1.3
     ),
+    "a large outcome that is fetched no more is due for ever": Plan(
+        seed=0,
+        calls=60,
+        workers=4,
+        large=0.5,
+        durations=(0.1,),
+        door_dropped=0.4,
+        door_unanswered=0.4,
+        door_outage=0.2,
+        rtt=0.0005,
+    ),
     "jobs that may have a call are stopped until it may not run again": Plan(
         seed=57, calls=60, durations=(0.1,), door_forged=0.3, heals=30.0
     ),

@@ -140,3 +140,16 @@ def test_whatever_fails_each_byte_arrives_once(
         else:
             story.fetching.failed(number, call, story.now)
     assert all(set(counts) == {1} for counts in arrived.values())
+
+
+def test_what_is_fetched_no_more_is_never_due_again() -> None:
+    """A moment that nobody asks about kept the client busy for good."""
+    story = Story()
+    story.fetching.add(1, 500)
+    (number, *_), *_ = story.ask()
+    assert not story.fetching.failed(number, 1, story.now)
+    story.ask()
+    assert story.fetching.due < math.inf
+
+    story.fetching.drop(1)
+    assert story.fetching.due == math.inf
