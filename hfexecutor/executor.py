@@ -81,10 +81,10 @@ class HubExecutor(SubmittingExecutor):
             the one that did not come is not asked for again for half an hour. A job of the last one
             waits as long as it takes. None, the default, is 5 minutes. Of no use, and refused,
             where there is but one flavor.
-        on_memory_error: ``"next flavor"`` runs a call whose process was killed for memory once
-            more, whatever `max_retries` is: on the flavor of the list that has the next larger
-            memory. If that has no room either, and where no flavor is larger, the call ends with
-            its ``CallDiedError``, as it does with None, the default.
+        on_memory_error: What becomes of a call whose process was killed for memory. With ``"next
+            flavor"`` it runs once more, whatever `max_retries` is: on the flavor of the list that
+            has the next larger memory. If that does not do either, and where no flavor is larger,
+            the call ends with its ``CallDiedError``, as it does with None, the default.
         endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
             ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
             processes of this machine, without account, network or cost. That one has a user of

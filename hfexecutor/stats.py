@@ -100,7 +100,9 @@ def jobs_of(runner: Runner) -> Jobs:
     workers = list(machine.workers.values())
     running = sum(worker.hello is not None for worker in workers)
     dollars = machine.dollars(time.monotonic()) if machine.counters.jobs else None
-    return Jobs(running, len(workers) - running, machine.counters.jobs, dollars)
+    waiting = (worker.job for worker in workers if worker.waits_for_hardware)
+    why = next((job.message for job in waiting if job is not None and job.message), "")
+    return Jobs(running, len(workers) - running, machine.counters.jobs, dollars, why)
 
 
 def describe(runner: Runner, *, reuse_workers: bool) -> str:

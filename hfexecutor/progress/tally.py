@@ -16,13 +16,15 @@ class Jobs(NamedTuple):
     """The jobs of a run at one moment.
 
     `running`: those that take calls; `scheduling`: those that do not yet; `started`: all that were
-    ever launched; `dollars`: what they have cost, None if nobody knows.
+    ever launched; `dollars`: what they have cost, None if nobody knows; `why`: what those
+    wait for that have no hardware yet, in the Hub's words, empty where it says nothing.
     """
 
     running: int
     scheduling: int
     started: int
     dollars: float | None
+    why: str = ""
 
 
 class Standing(NamedTuple):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["around_bar", "in_dollars", "sentence"]
 
+_LONGEST = 80  # characters of what the Hub says
 _BAR = 4  # columns that a bar should have
 
 
@@ -22,6 +23,8 @@ def around_bar(title: str, standing: Standing, width: int) -> tuple[str, str]:
     (' 37%|', '| 37/100 [0:12<0:21, 2 failed, $0.0012]')
     >>> around_bar("work", Standing(0, 0, 100, 5.0, None, Jobs(0, 3, 3, 0.0)), 50)
     ('  0%|', '| 0/100 [0:05<?, 3 jobs scheduling]')
+    >>> around_bar("", Standing(0, 0, 9, 5.0, None, Jobs(0, 3, 3, 0.0, "none is free")), 80)[1]
+    '| 0/9 [0:05<?, 3 jobs scheduling: none is free, $0.0000]'
     """
     done, total = standing.done, standing.total
     percent = f"{100 * done // total if total else 0:3d}%|"
@@ -29,11 +32,13 @@ def around_bar(title: str, standing: Standing, width: int) -> tuple[str, str]:
     if not standing.over:
         times += f"<{'?' if standing.left is None else _clock(standing.left)}"
     failed = f"{standing.failed:,} failed" if standing.failed else ""
-    jobs, dollars = _jobs(standing), _dollars(standing)
+    jobs, dollars, why = _jobs(standing), _dollars(standing), _why(standing)
     heads = [f"{title} {percent}" if title else percent, percent]
     waits = standing.jobs is not None and not standing.jobs.running and not standing.over
     short = [times, failed, jobs if waits else dollars]
     tails = [[times, failed, jobs, dollars], short, [times, failed], [times]]
+    if why:
+        tails.insert(0, [times, failed, jobs + why, dollars])
     choices = [(heads[0], tails[0]), *((heads[1], tail) for tail in tails)]
     for head, parts in choices:
         tail = f"| {done:,}/{total:,} [{', '.join(part for part in parts if part)}]"
@@ -53,7 +58,7 @@ def sentence(title: str, standing: Standing) -> str:
     parts = [
         f"{standing.done:,} of {standing.total:,} done",
         f"{standing.failed:,} failed" if standing.failed else "",
-        _jobs(standing),
+        _jobs(standing) + _why(standing),
         _dollars(standing),
         f"after {_clock(standing.seconds)}",
         left,
@@ -69,6 +74,15 @@ def _jobs(standing: Standing) -> str:
     if standing.over:
         return _many(jobs.started)
     return _jobs_now(jobs)
+
+
+def _why(standing: Standing) -> str:
+    """Return what jobs wait for, in the words of the Hub, while none runs."""
+    jobs = standing.jobs
+    if jobs is None or standing.over or jobs.running or not jobs.why:
+        return ""
+    words = "".join(sign if sign.isprintable() else " " for sign in jobs.why)
+    return f": {' '.join(words.split())[:_LONGEST]}"
 
 
 def _jobs_now(jobs: Jobs) -> str:

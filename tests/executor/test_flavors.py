@@ -12,6 +12,8 @@ import pytest
 from hfexecutor import CallDiedError, CostLimitError, HubExecutor, HubRequestError, as_completed
 from hfexecutor.local import LocalHub, faults
 
+from .conftest import until
+
 
 @pytest.fixture
 def scarce():
@@ -48,6 +50,15 @@ def test_the_next_flavor_does_what_the_first_was_waited_for_in_vain(scarce, capl
     assert "waiting for a free machine" in text
     assert re.search(r"got no cpu-upgrade in \d+ s: trying cpu-basic", text)
     assert "up to 2 x cpu-upgrade at $0.04/h or 2 x cpu-basic at $0.02/h; at most $0.96" in text
+
+
+def test_the_words_of_the_hub_are_known_to_a_bar_while_jobs_wait(scarce):
+    with executor_on(scarce, "cpu-upgrade", scheduling_timeout=None) as executor:
+        future = executor.submit(pow, 2, 3)
+        shown = executor._jobs()
+        until(lambda: shown().why == "waiting for a free machine")
+        assert (shown().running, shown().scheduling) == (0, 1)
+        assert future.cancel()
 
 
 def test_where_the_first_comes_the_next_is_not_asked_for():

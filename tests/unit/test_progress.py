@@ -281,3 +281,15 @@ def test_a_map_ends_by_itself_when_all_is_done(monkeypatch):
     assert stream.getvalue().startswith("work: 5 of 5 done, 5 failed")
     shown.close()
     assert stream.getvalue().count("\n") == 1
+
+
+def test_what_the_hub_says_of_its_hardware_stands_there_while_no_job_runs():
+    jobs = Jobs(0, 2, 2, 0.0, "waiting for\na100-large \x1b[2J" + "x" * 200)
+    told = sentence("work", Standing(0, 0, 9, 5.0, None, jobs))
+
+    assert "2 jobs scheduling: waiting for a100-large [2Jxxx" in told
+    assert len(told) < 200
+    assert "x" not in around_bar("", Standing(0, 0, 9, 5.0, None, jobs), 60)[1]
+    assert ": waiting" not in sentence(
+        "work", Standing(0, 0, 9, 5.0, None, jobs._replace(running=1))
+    )
