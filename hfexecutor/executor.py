@@ -148,6 +148,11 @@ class HubExecutor(SubmittingExecutor):
             ``tenacity.wait_fixed(5)``. None, the default, is ``wait_exponential_jitter``: about 1
             s, then 2, 4 and so on up to 60, and up to a second more by chance. Jobs run other
             calls meanwhile, or wait and are paid for.
+        speculate: True starts a backup of a call that takes over 3 times the median (and a second
+            more), when at least 10 calls were submitted and half of them are done, no call waits,
+            and another job has a free slot. The first outcome counts, and the other attempt is
+            stopped. No job is started for it; it counts against `max_retries`. Calls are compared
+            with those of the same executor, or view. False, the default, starts none.
         max_tasks_per_child: Calls after which a process of a job makes room for a new one, as in
             the stdlib: for calls that leak. None, the default: never.
         initializer: Called with `initargs` once in each process, before its first call; None by
@@ -226,6 +231,7 @@ class HubExecutor(SubmittingExecutor):
         max_retries: int = 2,
         retry_on: RetryOn | None = None,
         retry_wait: Wait | None = None,
+        speculate: bool = False,
         max_tasks_per_child: int | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),

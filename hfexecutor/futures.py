@@ -264,6 +264,10 @@ class PoolFuture(HubFuture[T]):
             self._printed = Printed()
         return self._printed
 
+    def replace_printed(self, printed: Printed | None) -> None:
+        """Have what another attempt of the call has printed instead."""
+        self._printed = printed
+
     def printed_in_all(self, count: int, *, unterminated: bool = False) -> None:
         """Note how many lines the call printed, and whether the last one had no newline."""
         if self._printed is not None:

@@ -221,12 +221,17 @@ def _job_timeout(timeout: float | None, call_timeout: float | None) -> float:
     return timeout
 
 
-def _check_retries(retry_on: tuple[type[BaseException], ...], max_retries: int) -> None:
-    if retry_on and not max_retries:
-        raise ValueError(
-            "retry_on runs calls again, and with max_retries=0 none ever runs twice: make "
-            "max_retries 1 or more, or leave one of the two out"
-        )
+def _check_retries(
+    max_retries: int, retry_on: tuple[type[BaseException], ...], *, speculate: bool
+) -> None:
+    if max_retries:
+        return
+    for name, given in {"retry_on": retry_on, "speculate": speculate}.items():
+        if given:
+            raise ValueError(
+                f"{name} runs calls again, and with max_retries=0 none ever begins twice: make "
+                "max_retries 1 or more, or leave one of the two out"
+            )
 
 
 def _on_memory_error(name: str, value: Literal["next flavor"] | None) -> bool:
@@ -430,6 +435,7 @@ class Options:
     call_timeout: float | None = _option(_call_timeout, None, of_calls=True)
     max_retries: int = _option(_retries, 2, of_calls=True)
     retry_on: tuple[type[BaseException], ...] = _option(check_retry_on, None, of_calls=True)
+    speculate: bool = _option(_yes_or_no, False, of_calls=True)
     retry_wait: Wait = _option(check_retry_wait, None, of_calls=True)  # noqa: RUF009  (it is a field)
     max_tasks_per_child: int | None = _option(_tasks, None)
     initializer: bytes | None = _option(_unchecked, None, shown=False)
@@ -461,6 +467,7 @@ class Options:
             retry=retry,
             kinds=self.flavor,
             on_memory_error=self.on_memory_error,
+            speculate=self.speculate,
         )
 
     def with_options(self, **given: Any) -> Options:
@@ -483,7 +490,7 @@ class Options:
             del checked["flavor"]
         changed = dataclasses.replace(self, **checked)
         _job_timeout(changed.timeout, changed.call_timeout)
-        _check_retries(changed.retry_on, changed.max_retries)
+        _check_retries(changed.max_retries, changed.retry_on, speculate=changed.speculate)
         return changed
 
     def changed_from(self, other: Options) -> list[str]:
@@ -519,7 +526,7 @@ class Options:
         for field in cls._given():
             values[field.name] = field.metadata["check"](field.name, values[field.name])
         values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
-        _check_retries(values["retry_on"], values["max_retries"])
+        _check_retries(values["max_retries"], values["retry_on"], speculate=values["speculate"])
         values["scheduling_timeout"] = _waits_for_hardware(values)
         values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
         _check_size({name: values[name] for name in VARIABLE_NAMES})

@@ -28,6 +28,7 @@ class Stats:
         cancelled: Calls that were cancelled before they began.
         retried: Times that a call runs again: because it raised what `retry_on` names, or because
             its job was lost. There it need not have run twice, if it was not delivered yet.
+        backups: Calls that were begun a second time while they ran, for `speculate`.
         pending: Calls whose future is not done.
         jobs_started: Jobs launched.
         jobs_running: Jobs that run now.
@@ -42,6 +43,7 @@ class Stats:
     failed: int
     cancelled: int
     retried: int
+    backups: int
     pending: int
     jobs_started: int
     jobs_running: int
@@ -58,6 +60,7 @@ class Stats:
                 ("failed", self.failed),
                 ("cancelled", self.cancelled),
                 ("retried", self.retried),
+                ("backed up", self.backups),
                 ("pending", self.pending),
             )
             if number or state == "done"
@@ -84,6 +87,7 @@ def stats_of(runner: Runner) -> Stats:
         failed=runner.completer.failed,
         cancelled=counters.cancelled,
         retried=counters.retried,
+        backups=counters.backups,
         pending=len(machine.pending.open),
         jobs_started=counters.jobs,
         jobs_running=sum(worker.hello is not None for worker in workers),

@@ -104,6 +104,7 @@ class SubmittingExecutor(MappingExecutor):
         max_retries: int = _UNCHANGED,
         retry_on: RetryOn | None = _UNCHANGED,
         retry_wait: Wait | None = _UNCHANGED,
+        speculate: bool = _UNCHANGED,
         dependencies: str | Iterable[str] | None = _UNCHANGED,
         **of_the_pool: Never,
     ) -> ExecutorView:
@@ -137,6 +138,7 @@ class SubmittingExecutor(MappingExecutor):
             "max_retries": max_retries,
             "retry_on": retry_on,
             "retry_wait": retry_wait,
+            "speculate": speculate,
             "dependencies": dependencies,
             **of_the_pool,
         }

@@ -6,8 +6,9 @@ A call becomes known when a job speaks of it, and its future with it. Whoever ha
 say so: it may have been in several jobs, one after the other. Only when nobody is left who could
 have it, it is lost.
 
-One that has raised may have been run again: of all attempts that jobs tell of the last one counts.
-So what was raised is believed only once each job has told what it knows.
+A call may have had several attempts: after it had raised, or at the same time. A value counts,
+whichever it was; what was raised does only if no other attempt has a value, and of several the last
+one's. So it is believed once each job has told what it knows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Adopting", "port_of"]
 
 _PORT = re.compile(r"https?://[^/.]*--(\d{1,5})\.")
-_VALUE = b"V"  # an outcome that is none of an exception
+_VALUE, _DIED = b"V", b"D"  # outcomes: a value, and that a process has ended, perhaps as asked
 _ANY_PORT = 1  # a Hub on this machine has doors at any address of it
 
 
@@ -60,8 +61,8 @@ class Adopting:
         self._first = first
         self._known: set[int] = set()  # numbers of calls
         self._jobs: set[str] = set()  # ids of jobs that were adopted
-        self._latest: dict[int, int] = {}  # attempts of calls, by the calls' numbers
-        self._raised: dict[int, Completion] = {}  # not believed yet, by attempt
+        self._raised: dict[int, Completion] = {}  # not believed yet, by the number of the call
+        self._over: set[int] = set()  # numbers of calls that have ended
         self.listed = False
 
     @property
@@ -143,9 +144,10 @@ class Adopting:
         pending = self._state.pending
         if number not in self._known:
             self._known.add(number)
-            if not self._is_latest(number):
+            if number_of(number) in self._over:  # with another attempt
                 return None
-            call = pending.open[number] = self._make(number)
+            call = self._make(number)
+            pending.add_attempt(call)
             return call
         known = pending.open.get(number)
         if known is None or known.worker == worker.id:
@@ -156,35 +158,52 @@ class Adopting:
         pending.take(known)
         return known
 
-    def _is_latest(self, attempt: int) -> bool:
-        """Note an attempt of a call; say whether none after it is known. Those before it end."""
-        before = self._latest.get(number_of(attempt), -1)
-        if attempt < before:
+    def doubts(self, completion: Completion) -> bool:
+        """Keep what a call has raised as long as another attempt of it may have a value.
+
+        One that counts ends all others.
+        """
+        call = completion.call
+        if completion.outcome.status == _VALUE or (self.is_complete and self._is_alone(call)):
+            self._end(call)
             return False
-        self._latest[number_of(attempt)] = attempt
-        self._raised.pop(before, None)
-        earlier = self._state.pending.close(before)
-        if earlier is not None and (worker := self._state.workers.get(earlier.worker)) is not None:
-            worker.drop(earlier.id)
+        before = self._raised.get(call.number)
+        if before is not None and _rank(before) > _rank(completion):
+            self._state.pending.close(call.id)
+        else:
+            if before is not None:
+                self._state.pending.close(before.call.id)
+            call.worker, call.delayed = "", True
+            self._raised[call.number] = completion
         return True
 
-    def doubts(self, completion: Completion) -> bool:
-        """Keep what a call has raised as long as there may be another attempt of it."""
-        call = completion.call
-        if completion.outcome.status == _VALUE or self.is_complete:
-            return False
-        call.worker, call.delayed = "", True
-        self._raised[call.id] = completion
-        return True
+    def _is_alone(self, call: Call) -> bool:
+        """Whether nobody runs another attempt of a call."""
+        return all(other is call or other.delayed for other in self._state.pending.of(call.number))
+
+    def _end(self, call: Call) -> None:
+        """A call is over: so are its other attempts."""
+        self._over.add(call.number)
+        self._raised.pop(call.number, None)
+        for other in self._state.pending.of(call.number):
+            if other is not call:
+                self._forget(other)
+
+    def _forget(self, call: Call) -> None:
+        self._state.pending.close(call.id)
+        if (worker := self._state.workers.get(call.worker)) is not None:
+            worker.drop(call.id)
 
     def settle(self) -> None:
         """Follow up on what jobs have told."""
         state = self._state
         if self._raised and self.is_complete:
-            for call_id, completion in self._raised.items():
-                if state.pending.close(call_id) is not None:
+            for completion in list(self._raised.values()):
+                call = completion.call
+                if call.id in state.pending.open and self._is_alone(call):
+                    state.pending.close(call.id)
                     state.completions.append(completion)
-            self._raised.clear()
+                    self._end(call)
         self._give_up()
 
     def _give_up(self) -> None:
@@ -199,7 +218,15 @@ class Adopting:
         open_calls = state.pending.open.values()
         for call in [call for call in open_calls if not call.worker and not call.delayed]:
             why = self._ends.reasons.pop(call.id, None)
+            if len(state.pending.of(call.number)) > 1:  # another attempt may do better
+                self._forget(call)
+                continue
             self._ends.fail(call, why or JobLostError("the call was handed to no job"))
+
+
+def _rank(completion: Completion) -> tuple[bool, int]:
+    """Order what attempts of a call have come to: one that was stopped may have been a backup."""
+    return completion.outcome.status != _DIED, completion.call.id
 
 
 def port_of(address: str) -> int | None:

@@ -43,6 +43,7 @@ class CallOptions:
         kinds: The kinds of workers that it may run on, the preferred one first.
         on_memory_error: Where its process is killed for memory, it runs once more on one of these
             kinds with more of it, if there is one.
+        speculate: A backup of it may be started where it takes far longer than others.
     """
 
     call_timeout: float | None = None
@@ -50,6 +51,7 @@ class CallOptions:
     retry: Any = None
     kinds: tuple[str, ...] = ("",)
     on_memory_error: bool = False
+    speculate: bool = False
 
 
 _DEFAULT: Final = CallOptions()
@@ -85,6 +87,10 @@ class Call:
         raised: How many attempts of it have raised before this one.
         avoid: The worker that the last of them was in, empty without one.
         delayed: It is neither queued nor held: it waits for its time.
+        twin: The other attempt of it that runs at the same time, None without one.
+        is_backup: It is the second of those two.
+        backups: How many backups of it there were.
+        printed: What a backup prints, apart from what the first attempt does; opaque to the core.
         bounced: How many workers left without having had it.
         killed: Somebody asked for it to be stopped.
         name: What its submitter calls the function; for people alone.
@@ -94,6 +100,7 @@ class Call:
     __slots__ = (
         "attachments",
         "avoid",
+        "backups",
         "bounced",
         "claimed",
         "data",
@@ -101,12 +108,16 @@ class Call:
         "function",
         "future",
         "id",
+        "is_backup",
         "kept_as",
         "killed",
         "lost",
         "name",
         "options",
+        "printed",
         "raised",
+        "tries",
+        "twin",
         "worker",
     )
 
@@ -136,6 +147,11 @@ class Call:
         self.bounced = 0
         self.killed = False
         self.delayed = False
+        self.twin: Call | None = None
+        self.is_backup = False
+        self.backups = 0
+        self.printed: Any = None
+        self.tries: list[int] | None = None  # how many attempts there were, shared by all of them
 
     @property
     def number(self) -> int:
@@ -150,22 +166,38 @@ class Call:
     @property
     def retries_left(self) -> int:
         """How often it may run again; less than 0 once it was lost too often."""
-        return self.options.max_retries - self.lost - self.raised
+        return self.options.max_retries - self.lost - self.raised - self.backups
 
     def next_attempt(self) -> Self:
         """Return it as it runs again after it has raised, preferably elsewhere."""
-        again = type(self)(
-            self.id + _ATTEMPT,
+        again = self._attempt()
+        again.raised, again.avoid = self.raised + 1, self.worker
+        return again
+
+    def backup(self) -> Self:
+        """Return it as it runs once more at the same time."""
+        self.backups += 1
+        other = self._attempt()
+        other.raised, other.is_backup = self.raised, True
+        other.twin, self.twin = self, other
+        return other
+
+    def _attempt(self) -> Self:
+        if self.tries is None:
+            self.tries = [0]
+        self.tries[0] += 1
+        other = type(self)(
+            self.number + self.tries[0] * _ATTEMPT,
             self.future,
             self.data,
             self.function,
             self.attachments,
             options=self.options,
         )
-        again.kept_as, again.claimed, again.lost = self.kept_as, True, self.lost
-        again.name = self.name
-        again.raised, again.avoid = self.raised + 1, self.worker
-        return again
+        other.kept_as, other.claimed, other.tries = self.kept_as, True, self.tries
+        other.lost, other.backups = self.lost, self.backups
+        other.name = self.name
+        return other
 
     def on_larger(self, kinds: tuple[str, ...]) -> Self:
         """Return it as it runs once more on larger workers, whatever retries it has left."""

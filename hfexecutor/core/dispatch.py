@@ -121,13 +121,17 @@ def assign(queued: int, views: Sequence[View]) -> list[int]:
 def load(views: Iterable[View]) -> tuple[int, int]:
     """Return how many calls are held in all, and how many slots are busy with them.
 
+    Beside a call that may kill its worker no slot is free.
+
     >>> load([View(slots=2, held=5), View(slots=2, held=1), View(slots=2, held=0)])
     (6, 3)
+    >>> load([View(slots=4, held=1, risk=True)])
+    (1, 4)
     """
     held = busy = 0
     for view in views:
         held += view.held
-        busy += min(view.slots, view.held)
+        busy += view.slots if view.risk and view.held else min(view.slots, view.held)
     return held, busy
 
 

@@ -76,9 +76,26 @@ class Ends:
         """End a call without an outcome."""
         state = self._state
         if state.pending.close(call.id) is not None:
+            self.stop_twin(call)
             if (worker := state.workers.get(call.worker)) is not None:
                 worker.drop(call.id)
             state.do(do.Fail(call, error))
+
+    def stop_twin(self, call: Call) -> None:
+        """Stop the other attempt of a call that is over."""
+        twin = call.twin
+        if twin is not None:
+            call.twin = twin.twin = None
+            if self._state.pending.close(twin.id) is not None:
+                self.release(twin)
+
+    def leave_to_twin(self, call: Call) -> bool:
+        """Forget an attempt that will not end, if another one is under way; say whether it is."""
+        twin, pending = call.twin, self._state.pending
+        if twin is None:
+            return False
+        call.twin = twin.twin = None
+        return twin.id in pending.open and pending.close(call.id) is not None
 
     def fail_all(self, error: BaseException) -> None:
         """End every open call with this error, and stop every job."""
@@ -142,6 +159,8 @@ class Ends:
     def _queue_again(self, calls: Iterable[Call]) -> None:
         again = []
         for call in calls:
+            if self.leave_to_twin(call):
+                continue
             if call.killed:
                 self.fail(call, failures.killed())
             else:
@@ -169,6 +188,8 @@ class Ends:
         for call in list(worker.held.values()):
             verdict = judge(call)
             worker.drop(call.id)
+            if self.leave_to_twin(call):
+                continue
             call.lost += verdict is Verdict.LOST
             call.bounced += verdict is Verdict.BOUNCED
             if verdict is Verdict.KILLED:

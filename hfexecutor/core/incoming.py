@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.retries import Retries
+    from hfexecutor.core.speculation import Paces
     from hfexecutor.core.state import State
     from hfexecutor.core.tracking import Tracking
     from hfexecutor.core.worker import Worker
 
 __all__ = ["Incoming"]
 
+_VALUE = b"V"  # the outcome of a call that has raised nothing
 # What a job may say about itself, as the outcome of call 0: the initializer failed, its process
 # died in it, or the image has another Python. Anything else is no word of ours.
 _ABOUT_THE_JOB = frozenset({b"I", b"D", b"M"})
@@ -37,11 +39,19 @@ class Incoming:
     """
 
     def __init__(
-        self, state: State, ends: Ends, doors: Doors, tracking: Tracking, *, retries: Retries
+        self,
+        state: State,
+        ends: Ends,
+        doors: Doors,
+        tracking: Tracking,
+        *,
+        retries: Retries,
+        paces: Paces,
     ) -> None:
         self._state = state
         self._ends = ends
         self._retries = retries
+        self._paces = paces
         self._doors = doors
         self._tracking = tracking
         self.broken: BrokenHubExecutor | None = None
@@ -174,6 +184,8 @@ class Incoming:
 
     def _note_end(self, worker: Worker, call: Call, done: ev.Done) -> None:
         state, outcome, where = self._state, done.outcome, worker.describe()
+        if call.options.speculate:
+            self._note_pace(worker, call, outcome)
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
         if wanted and done.out_of_memory and self._retries.on_larger(call, worker):
@@ -190,6 +202,15 @@ class Incoming:
             state.completions.append(completion)
         else:
             self._ends.note_cancelled(call)
+
+    def _note_pace(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
+        """Note how long it took; if two attempts were under way, this one was faster."""
+        if outcome.status == _VALUE:
+            self._paces.note(call.options, outcome.duration)
+        if call.backups:
+            self._ends.stop_twin(call)
+            if worker.job is not None:  # its future may have the other one's
+                self._state.do(do.Started((call,), worker.job))
 
     def _note_word_of_job(self, worker: Worker, outcome: ev.Outcome) -> None:
         """No call can run, says a job; all others would say the same."""

@@ -18,8 +18,8 @@ Its parts, each of which knows those above it, and none below::
     retries     of calls that raised          incoming    what jobs say
     launches    from a wish to a job          scarcity    of those that wait for hardware
     adopting    another process's run         scheduling  who gets what
-    spending    no minute too much            closing     the end of the run
-    probing     of the silent
+    spending    no minute too much            speculation a second try beside the first
+    probing     of the silent                 closing     the end of the run
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from hfexecutor.core.probing import PULSE, Probing
 from hfexecutor.core.retries import AGAIN, Retries
 from hfexecutor.core.scarcity import Scarcity
 from hfexecutor.core.scheduling import Scheduling
+from hfexecutor.core.speculation import SPECULATE, Paces, Speculation
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
 from hfexecutor.core.tracking import Tracking
@@ -96,14 +97,18 @@ class Machine:
         placement = Placement(limits, rules, state.kinds)
         ends = self._ends = Ends(state)
         retries = self._retries = Retries(state)
+        paces = Paces()
         launches = Launches(state, ends, placement)
         doors = Doors(state, ends)
         tracking = self._tracking = Tracking(state, ends, launches, doors)
-        incoming = self._incoming = Incoming(state, ends, doors, tracking, retries=retries)
+        incoming = self._incoming = Incoming(
+            state, ends, doors, tracking, retries=retries, paces=paces
+        )
         self._scarcity = Scarcity(state, ends)
         probing = self._probing = Probing(state)
         spending = Spending(state, ends)
         scheduling = self._scheduling = Scheduling(state, ends, launches, spending, placement)
+        speculation = Speculation(state, placement, paces)
         closing = self._closing = Closing(state, ends)
         self.adopting: Adopting | None = None
         if adopt is not None:
@@ -142,6 +147,7 @@ class Machine:
         # What is due besides workers. Placing and polling are done when everything settles.
         self._due: dict[Any, Callable[[], None]] = {
             AGAIN: retries.resume,
+            SPECULATE: speculation.look,
             MINUTE: spending.renew,
             PULSE: probing.pulse,
             RETRY: state.kinds.allow_more,
@@ -206,6 +212,8 @@ class Machine:
         self._tracking.poll(anyway=closing.sweeping or unseen)
         if state.pending.open:  # nobody else owes anything, so silence would mean nothing
             state.agenda.bring_forward(PULSE, state.now + state.rules.pulse)
+            if state.pending.may_speculate:
+                state.agenda.bring_forward(SPECULATE, state.now + state.rules.speculate_every)
         state.agenda.set(MINUTE, state.budget.due)
         for worker in state.touched.values():
             if worker.over:
@@ -264,7 +272,8 @@ class Machine:
         One that nobody runs just now ends at once; one that cannot be reached, when it can.
         """
         for call in self.pending.of(event.call):
-            self._kill(call)
+            if call.id in self.pending.open:  # else it has ended with its twin
+                self._kill(call)
 
     def _kill(self, call: Call) -> None:
         call.killed = True

@@ -136,6 +136,7 @@ class Pending:
         self.queues: dict[tuple[str, ...], Queue] = {}
         self.attempts: dict[int, list[int]] = {}
         self.times = CallTimes()
+        self.may_speculate = False  # of some calls there may be backups
         self._options: CallOptions | None = None  # the last one's: most have the same
 
     def __repr__(self) -> str:
@@ -161,14 +162,20 @@ class Pending:
             self.queue(call.kinds).append(call)
             if call.options is not self._options:
                 self._options = call.options
+                self.may_speculate = self.may_speculate or call.options.speculate
                 longer = self.times.note(call.options.call_timeout) or longer
         return longer
 
     def delay(self, call: Call) -> None:
         """Put a call among the open ones, and not into a queue: it is another's next attempt."""
         call.delayed = True
+        self.add_attempt(call)
+
+    def add_attempt(self, call: Call) -> None:
+        """Put another attempt of a call among the open ones; who holds it is the caller's."""
         self.open[call.id] = call
-        self.attempts.setdefault(call.number, []).append(call.id)
+        if call.id != call.number:
+            self.attempts.setdefault(call.number, []).append(call.id)
 
     def release(self, call: Call) -> None:
         """Put a call last whose time has come."""

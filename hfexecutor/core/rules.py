@@ -114,6 +114,12 @@ class Rules(NamedTuple):
     give_way: float = 30.0  # that calls wait for a place, before workers of other kinds make it
     bounced: int = 5  # workers that may leave without having had a call, until that counts as lost
 
+    # --- backups -----------------------------------------------------------------------------
+    speculate_every: float = 0.5  # between two looks at what runs
+    speculate_from: int = 10  # calls, half of which are done
+    speculate_after: float = 3.0  # times the median
+    speculate_least: float = 1.0  # seconds over it: the way to a job and back takes some
+
     # --- age ---------------------------------------------------------------------------------
     # Before its timeout when a job runs no more calls, besides what a call takes: for the way of
     # what was given to it and of what it says. Seconds, or a part of the timeout if that is less.

@@ -52,6 +52,9 @@ class Spending:
         text = f"{worker.describe()} is ended: max_cost pays for no other minute of it"
         state.report(logging.WARNING if worker.held else logging.INFO, text)
         for call in [call for call in worker.held.values() if call.claimed]:
+            if self._ends.leave_to_twin(call):
+                worker.drop(call.id)
+                continue
             self._ends.fail(call, self._error(f"The call was running in {worker.describe()}."))
         error = self._error(f"The call was given to {worker.describe()}.")
         state.counters.retried += self._ends.empty(worker, judge, error)

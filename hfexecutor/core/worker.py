@@ -196,6 +196,11 @@ class Worker:
         return bool(self.held) and all(call.killed for call in self.held.values())
 
     @property
+    def begun(self) -> frozenset[int]:
+        """The calls that run there, as far as anybody can know."""
+        return frozenset(self._begun)
+
+    @property
     def may_all_run_again(self) -> bool:
         """Whether none of what it holds is to begin only once."""
         return all(call.options.max_retries for call in self.held.values())

@@ -66,6 +66,8 @@ class Completer:
         """Give outcomes to their futures, which are running."""
         for call, outcome, where, _ in command.completions:
             future = call.future
+            if call.is_backup:
+                future.replace_printed(call.printed)
             future.printed_in_all(outcome.printed, unterminated=outcome.unterminated)  # type: ignore[attr-defined]
             if call.kept_as is not None and self._keep is not None:
                 self._keep(call.kept_as, outcome)  # type: ignore[arg-type]

@@ -83,6 +83,7 @@ class Checks:
         self.closed_at = 0.0
         self._cancels: Counter[str] = Counter()  # by job
         self._readings: dict[str, int] = {}  # of each job's log that began when it was over
+        self._backups = 0
         self._failing = False  # an error that ends all calls was seen
         self._spoke: set[str] = set()  # workers that the core has heard
         self.unsure: set[int] = set()  # calls that may never have reached their worker
@@ -146,6 +147,11 @@ class Checks:
 
     def after(self, machine: Machine) -> None:
         self._steps += 1
+        if machine.counters.backups > self._backups:
+            self._backups = machine.counters.backups
+            self.sometimes("a backup begins")
+            waiting = machine.pending.waiting
+            self.check("a backup begins only where nothing waits", not waiting, f"{waiting} wait")
         for worker in self._unanswered:
             self.unsure |= worker.unsure
         if self._steps % self._often == 0:
@@ -429,6 +435,9 @@ class Checks:
             future = self._end(call.number)
             future.finish(outcome, None)
             future.printed.end(outcome.printed, unterminated=outcome.unterminated)
+            if call.backups:
+                first = "backup" if call.is_backup else "first"
+                self.sometimes(f"of two attempts the {first} has the outcome")
             right = self._is_right(future, call, outcome, worker)
             self.check("an outcome is right", right, f"{call} {outcome}")
             self.check("an error says where", "job" in where, where)
@@ -437,7 +446,7 @@ class Checks:
         work, status = self.work[future.call], outcome.status
         if status == outcomes.TIMEOUT:
             limit = self.worst.call_timeout
-            return limit > 0 and (work.kind == "hang" or work.duration > limit - 0.1)
+            return limit > 0 and (work.kind == "hang" or work.lasts(0) > limit - 0.1)
         if status == outcomes.NOT_INSTALLED:
             return self.worst.install_fails > 0 and work.need > 0
         if status == outcomes.DIED:

@@ -277,7 +277,7 @@ class Child:
         if work.kind == "hang":
             self._doing = None
         else:
-            self._go(OVERHEAD + work.duration, self._finish)
+            self._go(OVERHEAD + work.lasts(attempt_of(call)), self._finish)
 
     def _look_for_needs(self, call: int, need: dict[str, Any]) -> None:
         here = set[str]().union(*(self._packages[number] for number in self._environments))
@@ -296,9 +296,11 @@ class Child:
         elif work.dies(self._flavor):
             self.die(DEATHS[work.kind])
         else:
-            status = outcomes.RAISED if work.raises(attempt_of(call)) else outcomes.VALUE
+            attempt = attempt_of(call)
+            status = outcomes.RAISED if work.raises(attempt) else outcomes.VALUE
             self.call = 0
-            self._say((status, call, self.began_at, work.duration, value_of(number, work)))
+            lasted = work.lasts(attempt)
+            self._say((status, call, self.began_at, lasted, value_of(number, work)))
             self._next()
 
 

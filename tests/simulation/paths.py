@@ -87,6 +87,12 @@ FOUND = {
     ),
 }
 
+FOUND["what was handed ahead is taken back for slots beside a suspect, over and over"] = Plan.of(
+    90010
+).with_changes(
+    ["calls=163", "durations=(0.3,)", "retries=2", "flaky=0.1", "retry=True", "straggling=0.1"]
+)
+
 FIXED: tuple[Plan, ...] = (
     *FOUND.values(),
     # What chance brings too seldom.
@@ -316,6 +322,29 @@ FIXED: tuple[Plan, ...] = (
         printing=0.3,
         retries=3,
     ),
+    # Calls that take far longer than others have a backup.
+    Plan(
+        seed=63, calls=60, batch=60, workers=6, durations=(0.3, 3.0), straggling=0.1, speculate=True
+    ),
+    Plan(
+        seed=64,
+        calls=120,
+        batch=120,
+        workers=8,
+        slots=2,
+        durations=(0.3, 14.0),
+        straggling=0.1,
+        speculate=True,
+        flaky=0.1,
+        retry=True,
+        once=0.1,
+        kills=0.05,
+        job_killed=0.4,
+        kill_after=20.0,
+        printing=0.3,
+        log_lag=0.5,
+        max_cost=0.2,
+    ),
     Plan(seed=60, calls=60, workers=4, warm=False, flaky=0.6, retry=True, once=0.2, post_late=0.3),
 )
 
@@ -323,6 +352,9 @@ FIXED: tuple[Plan, ...] = (
 PATHS = (
     "a call is killed through the door",
     "a call is lost",
+    "a backup begins",
+    "of two attempts the backup has the outcome",
+    "of two attempts the first has the outcome",
     "a call runs again",
     "a call that has raised is retried",
     "a retry begins in another job",

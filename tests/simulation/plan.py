@@ -34,6 +34,8 @@ class Plan:
     once: float = 0.0  # of all calls, are never to begin twice whatever the others may
     flaky: float = 0.0  # raise the first times
     retry: bool = False  # what flaky calls raise is retried
+    straggling: float = 0.0  # take half a minute more the first time
+    speculate: bool = False
     idle_timeout: float = 5.0
     call_timeout: float = 0.0  # 0: none
     max_tasks: int = 0  # of a process; 0: any number
@@ -330,4 +332,6 @@ _FAULTS: dict[str, Any] = {
     "retry": lambda _: True,
     "choices": lambda r: r.choice(CHOICES),
     "grow": lambda _: True,
+    "straggling": _low,
+    "speculate": lambda _: True,
 }

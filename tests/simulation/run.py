@@ -102,6 +102,7 @@ class Run:
             options = user.options_of(plan, work, rng)
             call = user.make_call(self._next, work, heavy=heavy, options=options)
             self._load += plan.call_timeout if work.kind == "hang" else work.duration
+            self._load += user.STRAGGLE * work.straggles
             self._load += work.fails * (work.duration + user.LONGEST_PAUSE)
             self._next += 1
             calls.append(call)

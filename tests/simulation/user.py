@@ -23,6 +23,7 @@ PENDING, RUNNING, CANCELLED, NOTIFIED, FINISHED = (
 # What a message and a launch take is less here than in earnest: what has to be cut, or is too large
 # for a launch, need not be megabytes.
 MESSAGE, ROOM, HEAVY = 1 << 17, 100_000, 150_000
+STRAGGLE = 30.0  # seconds that a straggler takes more than others do
 LONGEST_PAUSE = 5.0  # before a call runs again that has raised
 
 
@@ -44,10 +45,15 @@ class Work(NamedTuple):
     fails: int = 0  # the first times that it ends
     kinds: tuple[str, ...] = ("",)  # of workers that it asks for
     memory: int = NEVER  # number of the flavor that has enough for it, if it takes much
+    straggles: bool = False  # the first time
 
     def dies(self, flavor: int) -> bool:
         """Whether it takes its process along, on the flavor of this number."""
         return self.kind in DEATHS and flavor < self.memory
+
+    def lasts(self, attempt: int) -> float:
+        """Return the seconds that this attempt of it takes; the first is 0."""
+        return self.duration + (STRAGGLE if self.straggles and not attempt else 0.0)
 
     def raises(self, attempt: int) -> bool:
         """Whether this attempt of it raises; the first is 0."""
@@ -147,6 +153,7 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
         fails=rng.randint(1, 3) if kind == "flaky" else 0,
         kinds=plan.flavors(rng.choice(plan.choices)) if plan.choices else ("",),
         memory=rng.choice((1, 2, NEVER)) if plan.grow and kind == "memory" else NEVER,
+        straggles=plan.straggling > 0 and rng.random() < plan.straggling,
     )
 
 
@@ -186,6 +193,7 @@ def options_of(plan: Plan, work: Work, rng: random.Random) -> CallOptions:
         retry=True if plan.retry else None,
         kinds=work.kinds,
         on_memory_error=plan.grow,
+        speculate=plan.speculate and plan.retries > 0 and not once,
     )
 
 

@@ -178,13 +178,13 @@ def test_a_future_that_failed_shows_what_was_raised_its_job_and_its_last_lines(f
 
 
 def test_figures_are_told():
-    stats = Stats(12_000, 2, 0, 1, 5, 3, 2, 40, 700, 61.5, 0.01)
+    stats = Stats(12_000, 2, 0, 1, 0, 5, 3, 2, 40, 700, 61.5, 0.01)
 
     text = shown(stats).text
     assert "12,000 done, 2 failed, 1 retried, 5 pending" in text
     assert "3 started, 2 running" in text
     assert "$0.0100" in text
-    assert "not known" in shown(Stats(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, None)).text
+    assert "not known" in shown(Stats(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, None)).text
 
 
 def test_an_executor_is_shown_before_it_has_done_anything():

@@ -254,3 +254,30 @@ def test_what_a_call_has_raised_is_believed_once_all_jobs_have_told_what_they_kn
     told.hello("b")
     told.answer(asked(told), ev.Held(()))
     assert completed(told) == [7]
+
+
+def test_a_value_counts_whichever_attempt_has_it_and_whatever_the_others_come_to():
+    """There was a backup of the call, which the process that is gone has stopped; or not yet."""
+    for of_backup in (ev.Done(7 + (1 << 40), outcome(status=b"D")), ev.Held((7 + (1 << 40),))):
+        for heard in (("a", "b"), ("b", "a")):
+            told = story()
+            told.list(seen("a"), seen("b"))
+            found: list[int] = []
+            for worker in heard:
+                news = ev.Done(7, outcome()) if worker == "a" else of_backup
+                told.tell(ev.Heard(worker, (ev.Hello(1, True), news)))
+                found += completed(told)
+                told.answer(asked(told), ev.Held(()))
+                found += completed(told)
+            assert found == [7]
+            assert not told.machine.pending.open
+
+
+def test_one_that_was_stopped_is_not_what_a_call_has_come_to_if_another_has_raised():
+    told = story()
+    told.list(seen("a"))
+    backup = ev.Done(7 + (1 << 40), outcome(status=b"D"))
+    told.tell(ev.Heard("a", (ev.Hello(1, True), ev.Done(7, outcome(status=b"E")), backup)))
+    told.answer(asked(told), ev.Held(()))
+    (said,) = told.said(do.Complete)
+    assert [one.outcome.status for one in said.completions] == [b"E"]
