@@ -81,6 +81,7 @@ class Api:
         doing: str,
         *,
         params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
         urgent: bool = False,
         advice: Mapping[int, str] | None = None,
     ) -> httpx.Response:
@@ -89,10 +90,11 @@ class Api:
         An answer that is no JSON is not believed at first.
 
         Args:
-            method: GET, or POST where doing it twice is doing it once.
+            method: GET, PUT, or POST where doing it twice is doing it once.
             url: Where to, at the endpoint.
             doing: What it is for, as it reads after "could not".
             params: The query.
+            body: What is sent, as JSON; nothing by default.
             urgent: Whether it goes before all others (cancels do).
             advice: What to do about a status, where that is not the same for every request.
 
@@ -106,7 +108,7 @@ class Api:
             nonlocal odd
             await self.admit(doing, urgent=urgent)
             try:
-                response = await self._http.request(method, url, params=params or None)
+                response = await self._http.request(method, url, params=params or None, json=body)
             except httpx.TransportError as error:
                 raise TransientError(self._credentials.redact(_describe(error))) from error
             self.check(Answer.of(response), doing, advice)

@@ -178,6 +178,15 @@ class HubClient:
             if not await self._is_over(job_id):
                 raise
 
+    async def label(self, job_id: str, labels: Mapping[str, str]) -> None:
+        """Give a job other labels than it has.
+
+        Raises:
+            HubRequestError: The Hub does not take one of them.
+        """
+        url = self._api.url(await self._path(job_id, "labels"))
+        await self._api.request("PUT", url, f"label job {job_id}", body={"labels": dict(labels)})
+
     async def admit_launch(self) -> None:
         """Wait until the rate limit allows a launch; cancelled meanwhile, it has spent nothing.
 

@@ -111,7 +111,7 @@ def shell(surroundings):
 def terminal(surroundings):
     """Run it in a terminal of a width; return the exit code and the lines on the screen."""
 
-    def run(*words, width):
+    def run(*words, width, typed=""):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
         with subprocess.Popen(
@@ -123,6 +123,7 @@ def terminal(surroundings):
             start_new_session=True,
         ) as process:
             os.close(slave)
+            os.write(master, typed.encode())
             shown = b""
             with suppress(OSError):  # the other end is closed
                 while part := os.read(master, 65536):
