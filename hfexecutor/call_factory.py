@@ -62,8 +62,9 @@ class CallFactory:
 
     def make(self, call_id: int, future: Any, frozen: Frozen) -> Call:
         """Return a call."""
-        function, data, attachments = frozen
-        return Call(call_id, future, data, function, attachments, options=self._of_calls)
+        function, data, attachments, buffers = frozen
+        options = self._of_calls
+        return Call(call_id, future, data, function, attachments, buffers, options=options)
 
 
 def with_needs_of_initializer(options: Options) -> Options:

@@ -385,14 +385,14 @@ class HubExecutor(SubmittingExecutor):
             call          pow
         """
         refuse_async(fn)
-        function, data = self._calls.pickler.dump(fn, args, kwargs)
+        function, pickled = self._calls.pickler.dump(fn, args, kwargs)
         number, function_data = (0, b"") if function is None else function
         sizes = [("the function, once for each job", len(function_data))] if number else []
-        sizes.append(("arguments" if number else "the call", len(data)))
+        sizes.append(("arguments" if number else "the call", pickled.size))
         options = self._options
         if options.initializer is not None:
             sizes.append(("the initializer, with each job", len(options.initializer)))
-        findings = self._calls.needs.explain(number, function_data, data)
+        findings = self._calls.needs.explain(number, function_data, pickled.pickle)
         job = [
             *offer(options, self._connect),
             ("image", options.image),

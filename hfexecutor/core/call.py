@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from hfexecutor.remote import entries
 
-__all__ = ["Attachment", "Call", "CallOptions", "Function", "number_of"]
+__all__ = ["Attachment", "Buffer", "Call", "CallOptions", "Function", "number_of"]
 
 _ATTEMPT: Final = 1 << 40  # between the ids of one call's attempts: no process submits as many
 
@@ -66,6 +66,30 @@ def number_of(call_id: int) -> int:
     return call_id % _ATTEMPT
 
 
+class Buffer:
+    """Memory that travels beside pickles, known by its content; opaque to the core.
+
+    Attributes:
+        name: Of its content; equal content has the same name.
+        size: Bytes.
+        digests: Of its ranges.
+        data: The bytes.
+    """
+
+    __slots__ = ("__weakref__", "data", "digests", "name", "size")
+
+    def __init__(
+        self, name: bytes, size: int, digests: tuple[bytes, ...] = (), data: Any = b""
+    ) -> None:
+        self.name = name
+        self.size = size
+        self.digests = digests
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"<Buffer {self.name.hex()[:8]}, {self.size:,} bytes>"
+
+
 class Call:
     """One submitted call: the bytes that travel, and what has become of it so far.
 
@@ -81,6 +105,7 @@ class Call:
         function: The function that its data refers to, None if it is part of the data.
         data: The pickled call.
         attachments: What has to be in a worker before it.
+        buffers: What its data refers to, each once.
         worker: Id of the worker that holds it, empty while it is queued.
         claimed: Its future says that it is running: it can be cancelled no longer.
         lost: How many workers were lost while they ran it, or may have run it.
@@ -102,6 +127,7 @@ class Call:
         "avoid",
         "backups",
         "bounced",
+        "buffers",
         "claimed",
         "data",
         "delayed",
@@ -121,13 +147,14 @@ class Call:
         "worker",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - in the order of what they are made of
         self,
         call_id: int,
         future: Any,
         data: bytes,
         function: Function | None,
         attachments: tuple[Attachment, ...] = (),
+        buffers: tuple[Buffer, ...] = (),
         *,
         options: CallOptions = _DEFAULT,
     ) -> None:
@@ -137,6 +164,7 @@ class Call:
         self.function = function
         self.attachments = attachments
         self.options = options
+        self.buffers = buffers
         self.kept_as: Any = None
         self.name = ""
         self.worker = ""
@@ -216,7 +244,15 @@ class Call:
     @property
     def size(self) -> int:
         """Bytes that travel if the worker has nothing yet of what the call refers to."""
-        return len(self.data) + sum(len(data) for _, _, data in self.kept)
+        return len(self.data) + sum(self.refers.values())
+
+    @property
+    def refers(self) -> dict[Any, int]:
+        """Bytes of each thing that it refers to, by what that is known as."""
+        sizes: dict[Any, int] = {(kind, number): len(data) for kind, number, data in self.kept}
+        for buffer in self.buffers:
+            sizes[buffer.name] = buffer.size
+        return sizes
 
     def __repr__(self) -> str:
         marks = [

@@ -1,9 +1,10 @@
 """The way to one worker through its door: an exposed port that takes messages.
 
-One message is on its way at a time, so what piles up meanwhile travels together; only large
-outcomes are fetched beside it (:mod:`~hfexecutor.core.fetching`), and one request stands until the
-worker has something to say (:mod:`~hfexecutor.core.listening`). A message whose answer was lost is
-sent again under its old number: the worker then repeats its answer and does nothing twice.
+One message is on its way at a time, so what piles up meanwhile travels together. Beside it travel
+large buffers (:mod:`~hfexecutor.core.transfers`) and large outcomes
+(:mod:`~hfexecutor.core.fetching`), and one request stands until the worker has something to say
+(:mod:`~hfexecutor.core.listening`). A message whose answer was lost is sent again under its old
+number: the worker then repeats its answer and does nothing twice.
 
 =========  ================================  =====================================================
 door       what it is                        what ends it
@@ -30,16 +31,18 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from hfexecutor.core.commands import Fetch, Listen, Send
+from hfexecutor.core.commands import Fetch, Listen, Send, SendRange
 from hfexecutor.core.events import DoorFailure
 from hfexecutor.core.fetching import Fetching
 from hfexecutor.core.listening import Listening
 from hfexecutor.core.outgoing import Outgoing
+from hfexecutor.core.transfers import Transfers
 from hfexecutor.remote import entries as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from hfexecutor.core.call import Call
     from hfexecutor.core.rules import Rules
 
 __all__ = ["Channel", "Door", "Message", "Undelivered"]
@@ -89,6 +92,7 @@ class Channel:
     Attributes:
         door: What is known of the door.
         outgoing: What is to be said.
+        transfers: The large buffers that calls need.
         listening: The request that stands.
         fetching: Large outcomes on their way.
         round_trip: Seconds that the last message took.
@@ -104,6 +108,7 @@ class Channel:
         self._jitter = jitter
         self.door = Door.ABSENT if port is None else Door.AWAITED
         self.outgoing = Outgoing(rules)
+        self.transfers = Transfers(rules)
         self.listening = Listening(rules)
         self.fetching = Fetching(rules, jitter=jitter)
         self.round_trip = 0.0
@@ -144,7 +149,8 @@ class Channel:
     @property
     def due(self) -> float:
         """When there is something to do for it."""
-        return min(self.resend_at, self.listening.due, self.fetching.due)
+        moments = (self.resend_at, self.listening.due, self.fetching.due, self.transfers.again_at)
+        return min(moments)
 
     # --- the door ----------------------------------------------------------------------------
 
@@ -173,13 +179,38 @@ class Channel:
         self.door, self.resend_at, self._message = Door.SHUT, math.inf, None
         self.listening.due = math.inf
         self.fetching.clear()
+        self.transfers.clear()
         return Undelivered(frozenset(returned - unsure), frozenset(unsure))
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def aboard(self, calls: Iterable[Call]) -> None:
+        """Note the calls that the launch request carries."""
+        calls = list(calls)
+        self.outgoing.aboard(calls)
+        for call in calls:
+            if call.buffers:
+                self.transfers.aboard(call)
+
+    def give(self, call: Call) -> None:
+        """Hand a call over, after the buffers that it needs."""
+        if call.buffers:
+            self.outgoing.hold(call)
+            self.transfers.wait(call)
+        else:
+            self.outgoing.give(call)
+
+    def release(self, call: Call) -> None:
+        """Note that the worker has done with a call, or is not to have it."""
+        self.fetching.drop(call.id)
+        if call.buffers:
+            self.transfers.release(call)
 
     # --- messages ----------------------------------------------------------------------------
 
     def send(
         self, now: float, *, owes: bool = False, since: float = math.inf
-    ) -> list[Send | Fetch | Listen]:
+    ) -> list[Send | SendRange | Fetch | Listen]:
         """Return what goes out now.
 
         Args:
@@ -189,16 +220,16 @@ class Channel:
         """
         if not self.takes_orders:
             return []
-        commands: list[Send | Fetch | Listen] = []
-        if (
-            self._message is None
-            and self.outgoing.is_urgent
-            and (entries := self.outgoing.compose())
-        ):
+        commands: list[Send | SendRange | Fetch | Listen] = []
+        for call in self.transfers.let_in():
+            self.outgoing.let_go(call)
+        if self._message is None and (entries := self._compose()):
             self._number += 1
             self._message = Message(self._number, entries, now)
             self._tries, self._perhaps = 0, False
             commands.append(self._send())
+        if self.door is Door.OPEN and not self._late:
+            commands += self._send_ranges(now)
         # Not at one that is new: the first message shows whether it can be used.
         if self.fetching and self.door is not Door.NEW:
             commands += self._fetch(now)
@@ -207,6 +238,36 @@ class Channel:
         ):
             commands.append(self._listen(now))
         return commands
+
+    def _compose(self) -> tuple[wire.Entry, ...]:
+        drop: tuple[wire.Entry, ...] = ()
+        if self.transfers.is_urgent:
+            names = b"".join(self.transfers.to_drop())
+            drop = (wire.Entry(wire.DROP, self._number, 0, 1, names),)
+        elif not self.outgoing.is_urgent:
+            return ()
+        return (*drop, *self.outgoing.compose())
+
+    def _send_ranges(self, now: float) -> Iterator[SendRange]:
+        assert self._port is not None
+        where = (self._worker, self._job, self._address, self._port)
+        most = self._rules.fetches[self._nearest > self._rules.near]
+        patience = self._rules.knock + most * wire.RANGE_BYTES / self._rules.slowest
+        for number, buffer, part in self.transfers.send(now, most, self._next_number):
+            yield SendRange(*where, number, buffer, part, patience)
+
+    def range_kept(self, number: int) -> None:
+        """Note that a range has arrived, and perhaps all that a call was waiting for."""
+        for call in self.transfers.arrived(number):
+            self.outgoing.let_go(call)
+
+    def range_failed(self, number: int, now: float) -> None:
+        """Note that a range has not arrived, as far as anybody knows."""
+        self.transfers.failed(number, now, self._jitter())
+
+    def range_refused(self, number: int, now: float) -> list[Call]:
+        """Note that there is no room for a buffer; return the calls that cannot run for that."""
+        return self.transfers.refused(number, now, self._jitter())
 
     def _listen(self, now: float) -> Listen:
         assert self._port is not None
@@ -228,6 +289,7 @@ class Channel:
     def tick(self, now: float) -> list[Send]:
         """Send the message again whose pause is over."""
         self.listening.tick(now)
+        self.transfers.tick(now)
         if now < self.resend_at or self._message is None:
             return []
         self.resend_at = math.inf
@@ -252,6 +314,9 @@ class Channel:
             return None
         self._message, self.resend_at, self.round_trip = None, math.inf, seconds
         self._nearest = min(self._nearest, seconds)
+        for entry in message.entries:
+            if entry.kind == wire.DROP:
+                self.transfers.dropped(wire.names_of(entry.data))
         return message
 
     def failed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from hfexecutor.core.call import Call
+    from hfexecutor.core.call import Buffer, Call
     from hfexecutor.core.events import JobSeen, Outcome
     from hfexecutor.core.fetching import Key
     from hfexecutor.remote.entries import Entry
@@ -31,6 +31,7 @@ __all__ = [
     "ReadLog",
     "Report",
     "Send",
+    "SendRange",
     "Started",
     "StopLog",
     "Unwrap",
@@ -132,6 +133,19 @@ class Send(NamedTuple):
     port: int
     number: int
     entries: tuple[Entry, ...]
+    patience: float
+
+
+class SendRange(NamedTuple):
+    """Take a range of a buffer to a door. Answered by RangeKept, RangeFailed or RangeRefused."""
+
+    worker: str
+    job: str
+    door: str
+    port: int
+    number: int
+    buffer: Buffer
+    part: int
     patience: float
 
 
@@ -265,6 +279,7 @@ Command: TypeAlias = (
     | ReadLog
     | StopLog
     | Send
+    | SendRange
     | Fetch
     | Listen
     | Forget

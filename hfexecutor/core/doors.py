@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from hfexecutor.core import failures
 from hfexecutor.core.channel import Door
 from hfexecutor.core.stages import TERMINAL, Phase
 
@@ -57,6 +58,25 @@ class Doors:
                 text = f"the door of {worker.describe()} is given up: {event.why}"
                 state.report(logging.WARNING, text)
             self._give_up(worker, left)
+
+    def range_kept(self, event: ev.RangeKept) -> None:
+        """A range of a buffer has arrived."""
+        if (worker := self._state.news_of(event.worker)) is not None:
+            worker.channel.range_kept(event.number)
+
+    def range_failed(self, event: ev.RangeFailed) -> None:
+        """A range of a buffer may not have arrived, which says nothing about the door."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is not None:
+            worker.channel.range_failed(event.number, state.now)
+
+    def range_refused(self, event: ev.RangeRefused) -> None:
+        """A worker has no memory for a buffer: the calls that need it cannot run there."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        if worker is None:
+            return
+        for call in worker.channel.range_refused(event.number, state.now):
+            self._ends.fail(call, failures.no_memory(call, worker, event.why))
 
     def fetch_failed(self, event: ev.FetchFailed) -> None:
         """A range of a large outcome did not arrive."""

@@ -52,6 +52,9 @@ __all__ = [
     "News",
     "Offer",
     "Outcome",
+    "RangeFailed",
+    "RangeKept",
+    "RangeRefused",
     "Refused",
     "RetryWeighed",
     "Submitted",
@@ -376,6 +379,29 @@ class Unanswered(NamedTuple):
     why: str
 
 
+class RangeKept(NamedTuple):
+    """A range of a buffer is there."""
+
+    worker: str
+    number: int
+
+
+class RangeFailed(NamedTuple):
+    """A range of a buffer may not have arrived."""
+
+    worker: str
+    number: int
+    why: str
+
+
+class RangeRefused(NamedTuple):
+    """There is no room for the buffer of a range, of which nothing is kept."""
+
+    worker: str
+    number: int
+    why: str
+
+
 class Fetched(NamedTuple):
     """A range of a large outcome has arrived; the last one that was missing brings it as news."""
 
@@ -456,6 +482,9 @@ Event: TypeAlias = (
     | LogEnded
     | Answered
     | Unanswered
+    | RangeKept
+    | RangeFailed
+    | RangeRefused
     | Fetched
     | FetchFailed
     | Listened

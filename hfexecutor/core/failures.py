@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.worker import Worker
 
-__all__ = ["killed", "limit_reached", "lost", "never_ran", "too_large", "with_note"]
+__all__ = ["killed", "limit_reached", "lost", "never_ran", "no_memory", "too_large", "with_note"]
 
 # In the words of what starts containers.
 _UV_IS_MISSING: Final = re.compile(r'exec: "uv": executable file not found')
@@ -66,6 +66,15 @@ def too_large(size: int, room: float) -> PayloadTooLargeError:
         f"the call is {size:,} bytes when pickled; a job that is started for one call can be "
         f"given at most {room:,} beside these options. Use reuse_workers=True, where calls of any "
         "size go to running jobs, or let the function load its data itself."
+    )
+
+
+def no_memory(call: Call, worker: Worker, why: str) -> PayloadTooLargeError:
+    """Return the end of a call whose buffers do not fit into a worker's memory."""
+    size = sum(buffer.size for buffer in call.buffers)
+    return PayloadTooLargeError(
+        f"the call refers to {size:,} bytes, for which {worker.describe()} has no memory: {why}. "
+        "Choose a flavor= with more memory, or let the function load its data itself."
     )
 
 

@@ -30,6 +30,7 @@ class Outgoing:
         self._rules = rules
         self._calls: deque[Call] = deque()
         self.unsent: set[int] = set()
+        self._on_hold: set[int] = set()  # those of them that are to be handed over later
         self._pieces: deque[wire.Entry] = deque()  # of the call that is being sent
         self._kept: set[tuple[int, int]] = set()  # kinds and numbers of what the worker has
         self._acks: list[int] = []
@@ -76,6 +77,17 @@ class Outgoing:
         """Hand a call over."""
         self._calls.append(call)
         self.unsent.add(call.id)
+
+    def hold(self, call: Call) -> None:
+        """Note a call that is to be handed over later."""
+        self.unsent.add(call.id)
+        self._on_hold.add(call.id)
+
+    def let_go(self, call: Call) -> None:
+        """Hand over a call that was held, unless it was taken back meanwhile."""
+        if call.id in self._on_hold:
+            self._on_hold.discard(call.id)
+            self._calls.append(call)
 
     def acknowledge(self, call_id: int) -> None:
         """Say that an outcome is safe here: with what goes anyway, or when many wait.
@@ -146,7 +158,8 @@ class Outgoing:
         """Cut the next call to a message's size; False when there is none."""
         while self._calls and not self._pieces:
             call = self._calls.popleft()
-            if call.id in self.unsent:  # else it was taken back meanwhile
+            # Else it was taken back meanwhile, and perhaps given again, to wait.
+            if call.id in self.unsent and call.id not in self._on_hold:
                 self.unsent.discard(call.id)
                 for entry in self._entries_of(call):
                     self._pieces += wire.split(entry, self._rules.message)
@@ -170,6 +183,7 @@ class Outgoing:
         """Take a call back that is on no way yet; say whether that was so."""
         if call_id in self.unsent:
             self.unsent.discard(call_id)
+            self._on_hold.discard(call_id)
             return True
         return False
 

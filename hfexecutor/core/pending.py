@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -83,12 +83,12 @@ class Queue:
         begin twice is left, and what is behind it.
         """
         calls: list[Call] = []
-        aboard: dict[tuple[int, int], int] = {}  # bytes of what they refer to
+        aboard: dict[Any, int] = {}  # bytes of what they refer to
         while len(calls) < count and (call := self.next()) is not None:
             if repeatable and not call.options.max_retries:
                 break
             if room < math.inf:
-                refers = {(kind, number): len(data) for kind, number, data in call.kept}
+                refers = call.refers
                 room -= len(call.data) + sum(refers[key] for key in refers.keys() - aboard)
                 aboard |= refers
             if room < 0 or (call.lost and calls):

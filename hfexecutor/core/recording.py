@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfexecutor import errors
 from hfexecutor.core import events as ev
-from hfexecutor.core.call import Attachment, Call, CallOptions, Function
+from hfexecutor.core.call import Attachment, Buffer, Call, CallOptions, Function
 from hfexecutor.core.machine import Machine
 from hfexecutor.core.rules import Limits, Rules
 from hfexecutor.core.worker import JOB_STARTED
@@ -84,6 +84,7 @@ def _written(value: Any) -> Any:  # noqa: PLR0911 - a line for each kind of valu
             "function": None if function is None else [function.id, len(function.data)],
             "attachments": [[kind, n, len(data)] for kind, n, data in value.attachments],
             "options": _options(value.options),
+            "buffers": [[buffer.name.hex(), buffer.size] for buffer in value.buffers],
         }
     if isinstance(value, BaseException):
         return {"error": type(value).__name__, "text": str(value)}
@@ -162,9 +163,9 @@ def _read(value: Any) -> Any:  # noqa: PLR0911 - as above, the other way round
         function = None if about is None else Function(about[0], bytes(about[1]))
         attachments = tuple(Attachment(k, n, bytes(size)) for k, n, size in value["attachments"])
         options = CallOptions(**value["options"] | {"kinds": tuple(value["options"]["kinds"])})
-        return Call(
-            value["call"], None, bytes(value["size"]), function, attachments, options=options
-        )
+        buffers = tuple(Buffer(bytes.fromhex(name), size) for name, size in value["buffers"])
+        data = bytes(value["size"])
+        return Call(value["call"], None, data, function, attachments, buffers, options=options)
     if "error" in value:
         kind = getattr(errors, value["error"], errors.HubExecutorError)
         return kind(value["text"])

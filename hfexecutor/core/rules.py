@@ -80,7 +80,8 @@ class Rules(NamedTuple):
     listen_after: float = 0.05  # of silence before a request stands where the log is quick
     listen_again: tuple[float, float] = (0.1, 30.0)  # first and longest pause after a failure
     acks: int = 512  # outcomes unacknowledged before an acknowledgement travels on its own
-    # Of large outcomes, from each worker; a pair is for a door that is near, and one that is far.
+    # Of large outcomes from each worker, and of large buffers to it; a pair is for a door that is
+    # near, and one that is far.
     near: float = 0.02  # a round trip to a door, at most, until that counts as far
     # Ranges on their way at once, each over its own connection. Sixteen connections carry what a
     # far door can; between two ranges each waits for a round trip, so there are some more.
@@ -90,6 +91,8 @@ class Rules(NamedTuple):
     fetch_least: int = 256 << 10  # bytes of a range towards the end
     fetch_again: tuple[float, float] = (0.05, 5.0)  # first and longest pause after one that failed
     fetch_tries: int = 8  # in a row that fail until the log has to say it
+    buffer_bytes: int = 4 << 30  # of buffers that a worker keeps for calls to come
+    buffers: int = 256  # that it keeps, each of which costs it a descriptor
     functions: int = 4096  # that a worker is known to have; then they are sent anew
 
     # --- silence -----------------------------------------------------------------------------

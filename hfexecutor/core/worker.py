@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hfexecutor.core.call import Call
-    from hfexecutor.core.commands import Fetch, Listen, ReadLog, Send
+    from hfexecutor.core.commands import Fetch, Listen, ReadLog, Send, SendRange
     from hfexecutor.core.events import Bye, Hello, JobSeen
     from hfexecutor.core.pending import CallTimes
     from hfexecutor.core.rules import Limits, Rules
@@ -287,7 +287,7 @@ class Worker:
         """Take calls aboard that travel in its launch request."""
         calls = list(calls)
         self._hold(calls)
-        self.channel.outgoing.aboard(calls)
+        self.channel.aboard(calls)
 
     def give(self, calls: Iterable[Call], now: float) -> None:
         """Put calls on their way to its door."""
@@ -296,7 +296,7 @@ class Worker:
         calls = list(calls)
         self._hold(calls)
         for call in calls:
-            self.channel.outgoing.give(call)
+            self.channel.give(call)
 
     def _hold(self, calls: list[Call]) -> None:
         self.served = self.served or bool(calls)
@@ -330,7 +330,7 @@ class Worker:
         if call is not None:
             self._suspects -= call.lost > 0
             self._begun.discard(call_id)
-            self.channel.fetching.drop(call_id)
+            self.channel.release(call)
             if not self.held:
                 self._ahead.clear()
         return call
@@ -353,7 +353,7 @@ class Worker:
         """Return the ids of calls that wait there, as far as anybody can know."""
         return [call_id for call_id in self.held if call_id not in self._begun]
 
-    def send(self, now: float) -> list[Send | Fetch | Listen]:
+    def send(self, now: float) -> list[Send | SendRange | Fetch | Listen]:
         """Return what goes to its door now."""
         owes = bool(self.held) and not self.cancelling
         return self.channel.send(now, owes=owes, since=self.progress_at)

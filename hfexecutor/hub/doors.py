@@ -127,12 +127,13 @@ class Doors:
             DoorError: As in :meth:`post`.
         """
         self._trust(door)
+        url = door.url.removesuffix("/") + query.path if query.path else door.url
         with _told(door.url, timeout):
             if self._detour is None:
                 headers = await self._headers()
-                status, said = await self._ranges.post(door.url, headers, query, timeout)
+                status, said = await self._ranges.post(url, headers, query, timeout)
             else:
-                status, said = await self._send(door.url, query.body, timeout)
+                status, said = await self._send(url, b"".join(query.body), timeout)
         whole = self._judge(door.url, status, said)
         if self._detour is not None:
             with _told(door.url, timeout):

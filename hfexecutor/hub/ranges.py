@@ -1,7 +1,8 @@
-"""Read large answers straight into their places, over several connections, in threads.
+"""Send large bodies, and read large answers straight into their places, in threads.
 
-A thread that waits for a socket holds up nobody, and one read takes as much as has arrived; the
-event loop hears of each answer when it is whole. asyncio would hand every piece to the loop first.
+They go over several connections. A thread that waits for a socket holds up nobody, and one read
+takes as much as has arrived; the event loop hears of each answer when it is whole. asyncio would
+hand every piece to the loop first.
 """
 
 from __future__ import annotations
@@ -36,17 +37,19 @@ class CutError(ConnectionError):
 
 
 class Query(NamedTuple):
-    """A request for a large answer.
+    """A request, and a place for its answer, one of which is large.
 
     Attributes:
-        body: Of the request.
+        body: Of the request, in pieces.
         into: What the answer's body fills exactly.
         check: Called when they are full, in a thread.
+        path: What is asked for there.
     """
 
-    body: bytes
+    body: Sequence[bytes | memoryview]
     into: Sequence[memoryview]
     check: Callable[[], None]
+    path: str = ""
 
 
 class Ranges:
@@ -129,7 +132,9 @@ class _Exchange:
         self, connection: HTTPConnection, target: str, headers: dict[str, str], query: Query
     ) -> None:
         self.connection = connection
-        self._request = ("POST", target, query.body, headers)
+        # In pieces: so each is sent as it is.
+        sized = {**headers, "Content-Length": str(sum(map(len, query.body)))}
+        self._request = ("POST", target, query.body, sized)
         self._query = query
         self._ended = False
 

@@ -21,12 +21,15 @@ import cloudpickle  # type: ignore[import-untyped]
 from hfexecutor.payload.marks import Cached, Marks, goes_by_name
 from hfexecutor.payload.versions import absent, token, versions
 from hfexecutor.remote import function_state, namespaces, sources
+from hfexecutor.remote.buffers import Pieces
 from hfexecutor.remote.pickling import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["dumps"]
+    from hfexecutor.payload.buffers import Buffers, Pickled
+
+__all__ = ["dump", "dumps"]
 
 _BY_NAME = frozenset({namespaces.MODULE, "cloudpickle.cloudpickle"})  # what pickles are made with
 _ABOUT = ("__name__", "__package__", "__path__", "__file__")
@@ -40,9 +43,19 @@ def dumps(value: Any) -> bytes:
     return file.getvalue()
 
 
+def dump(value: Any, buffers: Buffers) -> Pickled:
+    """Return the pickle of a call, or of a part of one, with its large buffers beside it."""
+    pieces = Pieces()
+    _CallPickler(pieces, PROTOCOL, buffers).dump(value)
+    return buffers.take_from(pieces)
+
+
 class _CallPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+    def __init__(
+        self, file: io.BytesIO | Pieces, protocol: int, buffers: Buffers | None = None
+    ) -> None:
         super().__init__(file, protocol)
+        self.buffers = buffers
         self.marks = Marks()
         self._about: dict[str, dict[str, Any]] = {}
 

@@ -23,7 +23,8 @@ import cloudpickle  # type: ignore[import-untyped]
 from hfexecutor.core.call import Function
 from hfexecutor.errors import UnpicklableCallError
 from hfexecutor.payload.attachments import NO_NEED
-from hfexecutor.payload.byvalue import dumps
+from hfexecutor.payload.buffers import LARGE, Buffers, Pickled
+from hfexecutor.payload.byvalue import dump, dumps
 from hfexecutor.payload.marks import (
     BY_IDENTITY,
     Cached,
@@ -32,13 +33,14 @@ from hfexecutor.payload.marks import (
     goes_by_name,
     is_where_its_name_says,
 )
+from hfexecutor.remote.buffers import Pieces
 from hfexecutor.remote.entries import call_head
 from hfexecutor.remote.pickling import ATOMS, PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfexecutor.core.call import Attachment
+    from hfexecutor.core.call import Attachment, Buffer
     from hfexecutor.payload.attachments import Attached
 
 __all__ = ["Frozen", "Pickler"]
@@ -52,6 +54,7 @@ class Frozen(NamedTuple):
     function: Function | None
     data: bytes
     attachments: tuple[Attachment, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
 
 
 class Pickler:
@@ -70,6 +73,7 @@ class Pickler:
         *,
         attach: Callable[[Function | None, bytes], Attached] = lambda _function, _data: NO_NEED,
     ) -> None:
+        self.buffers = Buffers()
         self._attach = attach
         # Weak keys: the cache must not keep a user's function, and what it closes over, alive.
         self._known: weakref.WeakKeyDictionary[Any, tuple[_Snapshot | None, Function | None]] = (
@@ -90,24 +94,31 @@ class Pickler:
                 names which, the cause is the pickler's own error.
             PayloadError: what it needs cannot be had in a job.
         """
-        function, data = self.dump(fn, args, kwargs)
-        number, attachments = self._attach(function, data)
-        head = call_head(function.id if function is not None else 0, number, limit or 0.0)
-        return Frozen(function, head + data, attachments)
+        function, pickled = self.dump(fn, args, kwargs)
+        data, kinds, buffers = pickled
+        number, attachments = self._attach(function, pickled.pickle if buffers else data)
+        used = function.id if function is not None else 0
+        if not buffers:
+            head = call_head(used, number, limit or 0.0)
+            return Frozen(function, head + data, attachments)
+        names = b"".join(buffer.name for buffer in buffers)
+        head = call_head(used, number, limit or 0.0, kinds, names)
+        # Each once, however often the call has it.
+        return Frozen(function, head + data, attachments, tuple(dict.fromkeys(buffers)))
 
     def dump(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Function | None, bytes]:
+    ) -> tuple[Function | None, Pickled]:
         """Return the function, if it travels apart, and the pickle of the rest of the call."""
         try:
             function = self._function(fn)
             if function is None:
-                return None, dumps((fn, args, kwargs))
-            return function, _dump_arguments(args, kwargs)
+                return None, dump((fn, args, kwargs), self.buffers)
+            return function, self._dump_arguments(args, kwargs)
         except Exception as error:  # a pickler runs users' __reduce__: anything may come out
             raise UnpicklableCallError(_blame(fn, args, kwargs, error)) from error
 
-    def _function(self, fn: Callable[..., Any]) -> Function | None:
+    def _function(self, fn: Callable[..., Any]) -> Function | None:  # noqa: PLR0911 - one a case
         if type(fn) not in _CACHEABLE:
             return None
         known = self._known.get(fn)
@@ -117,7 +128,7 @@ class Pickler:
         snapshot, function = known
         changed = snapshot is not None and not snapshot.holds()
         if function is not None and not changed:
-            return function
+            return function if function is not _LARGE_FUNCTION else None
         if snapshot is None or changed:
             snapshot = _Snapshot.of(fn)
         if snapshot is None:
@@ -125,14 +136,26 @@ class Pickler:
         if changed:  # it may do so for each call: wait until it does not
             self._known[fn] = (snapshot, None)
             return None
-        function = Function(next(_function_ids), dumps(fn))
+        pickled = dump(fn, self.buffers)
+        if pickled.data and pickled.buffers:
+            # What is large in it travels once by its content, and the rest with each call.
+            self._known[fn] = (snapshot, _LARGE_FUNCTION)
+            return None
+        function = Function(next(_function_ids), pickled.data or dumps(fn))
         self._known[fn] = (snapshot, function)
         return function
+
+    def _dump_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pickled:
+        # The plain pickler is seven times as fast, and for these types it does the same.
+        if not kwargs and ATOMS.issuperset(map(type, args)):
+            return _dump_atoms(args, self.buffers)
+        return dump((args, kwargs), self.buffers)
 
 
 _CACHEABLE = frozenset({types.FunctionType, types.BuiltinFunctionType, type, Cached})
 _ALIASES = frozenset({types.GenericAlias, types.UnionType})  # list[int], int | None
 _MISSING: Any = object()
+_LARGE_FUNCTION = Function(0, b"")  # in the place of one that has large buffers
 
 
 class _Snapshot:
@@ -259,11 +282,16 @@ def _is_plain(item: Any) -> bool:
     return type(item) not in {types.FunctionType, Cached} or goes_by_name(item)
 
 
-def _dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    # The plain pickler is seven times as fast, and for these types it does the same.
-    if not kwargs and ATOMS.issuperset(map(type, args)):
-        return pickle.dumps((args, kwargs), PROTOCOL)
-    return dumps((args, kwargs))
+def _dump_atoms(args: tuple[Any, ...], buffers: Buffers) -> Pickled:
+    for arg in args:
+        if type(arg) in _SIZED and len(arg) >= LARGE // 4:
+            pieces = Pieces()
+            pickle.Pickler(pieces, PROTOCOL).dump((args, {}))
+            return buffers.take_from(pieces)
+    return Pickled(pickle.dumps((args, {}), PROTOCOL))
+
+
+_SIZED = frozenset({str, bytes})
 
 
 def _blame(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> str:

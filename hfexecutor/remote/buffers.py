@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-__all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "layout_of", "load"]
+__all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "cut_opening", "layout_of", "load"]
 
 BYTES, BYTEARRAY, WRITABLE = range(3)  # what a buffer has to become
 MOST_BUFFERS = 256  # of one value; what is beyond stays in the pickle
@@ -52,7 +52,7 @@ def arrange(pieces: Sequence[Any]) -> list[Buffer]:
         data = memoryview(piece)
         if type(piece) is not bytes:
             data = data.cast("B") if data.c_contiguous else piece.raw()
-        kind = _cut_opening(pickle, data) if len(found) < MOST_BUFFERS else None
+        kind = cut_opening(pickle, data) if len(found) < MOST_BUFFERS else None
         if kind is None:
             pickle.append(data)
         elif kind == BYTEARRAY and type(piece) is not bytearray:  # an array's, say
@@ -65,7 +65,7 @@ def arrange(pieces: Sequence[Any]) -> list[Buffer]:
     return [b"".join([*table, *pickle]), *(data for _, data in found)]
 
 
-def _cut_opening(pickle: list[Buffer], data: memoryview) -> int | None:
+def cut_opening(pickle: list[Buffer], data: memoryview) -> int | None:
     """Say what `data` has to become, and cut off what stands before it; None: it is no buffer."""
     if len(data) < _LEAST or not pickle or _looks_like_a_frame(data):
         return None

@@ -14,8 +14,8 @@ import time
 
 from . import client_names, outcomes, pickling, pipes, shared_memory
 from .child_setup import ChildPipes, renew_streams, set_up
-from .entries import CALL_HEAD_BYTES, function_of, unpack_archive
-from .functions import Functions, load
+from .entries import body_of, buffers_of, function_of, kinds_of, unpack_archive
+from .functions import Functions, load, load_mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Child:
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
         self._data: bytes | bytearray = b""  # of the call that was taken
+        self._buffers: list[int] = []  # descriptors that came with it
 
     def work(self) -> None:
         """Run call after call, until the initializer fails or the supervisor is gone.
@@ -144,9 +145,14 @@ class Child:
             kind, number, data = self._items.item()
             if kind != pipes.CALL:
                 self._keep(kind, number, data)
-            elif number == call:
-                self._data = data
+                continue
+            names = buffers_of(data)
+            files = shared_memory.receive_files(self._ends.handles, len(names)) if names else []
+            if number == call:
+                self._data, self._buffers = data, files
                 return number
+            for fd in files:
+                os.close(fd)
 
     def _perform(self, call: int) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
@@ -171,9 +177,10 @@ class Child:
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
+        files, self._buffers = self._buffers, []
         number = function_of(data)
-        with memoryview(data) as view:
-            loaded = load(view[CALL_HEAD_BYTES:])
+        with memoryview(data) as view, view[body_of(data) :] as body:
+            loaded = load_mapped(body, kinds_of(data), files) if files else load(body)
         if not number:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)
@@ -184,7 +191,7 @@ class Child:
         if os.getpid() != self._pid:  # the call forked, and both have returned from it
             os._exit(0)
         size = sum(map(len, payload))
-        shared = size > _IN_PIPE and self._ends.handles >= 0
+        shared = size > _IN_PIPE and shared_memory.AVAILABLE
         if shared:  # before the marker: whoever has read that finds everything
             shared_memory.send(self._ends.handles, outcomes.HEAD_BYTES, payload)
             size = 0

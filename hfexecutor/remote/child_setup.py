@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     class ChildPipes(NamedTuple):
         """The child's ends of its pipes, and the marker that ends a call's output in `output`.
 
-        Through `handles` go descriptors of shared memory; -1 where the system has none.
+        Through `handles` go descriptors of shared memory, both ways.
         """
 
         tickets: int
@@ -51,7 +51,7 @@ def set_up(pipes: ChildPipes) -> ChildPipes:
 
 def _set_up_descriptors(pipes: ChildPipes) -> ChildPipes:
     renew_streams(pipes.output)
-    far = [_move_far(fd) if fd >= 0 else fd for fd in pipes[:5]]
+    far = [_move_far(fd) for fd in pipes[:5]]
     for fd in _open_descriptors():
         if fd > 2 and fd not in far:  # noqa: PLR2004 - the standard ones
             _close(fd)

@@ -19,11 +19,12 @@ __all__ = [
     "ACK",
     "AGAIN",
     "ARCHIVE",
+    "BUFFER",
     "BYE",
     "CALL",
-    "CALL_HEAD_BYTES",
     "CONFIG",
     "CONTACT",
+    "DROP",
     "FETCH",
     "FUNCTION",
     "HELD",
@@ -34,10 +35,12 @@ __all__ = [
     "LARGE",
     "LEAVE",
     "LISTEN",
+    "NAME_BYTES",
     "NEED",
     "OUTCOME",
     "POSITION",
     "PRINTED",
+    "RANGE_BYTES",
     "RECALL",
     "REFUSED",
     "REPLY_BYTES",
@@ -46,10 +49,14 @@ __all__ = [
     "Assembler",
     "Entry",
     "FrameError",
+    "body_of",
+    "buffers_of",
     "call_head",
     "entry_size",
     "function_of",
+    "kinds_of",
     "limit_of",
+    "names_of",
     "need_of",
     "pack",
     "pack_archive",
@@ -73,6 +80,8 @@ HELD = 11  # numbers of calls: in the log, and in the answer to who asks for eve
 PRINTED, POSITION = 9, 10
 # Down, in the launch message and through the door.
 CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32, 42)
+BUFFER = 46  # in the launch message: a name, and the bytes of that buffer
+DROP = 47  # names of buffers; its call is the number up to which their ranges are old
 NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as functions are
 # A message of its own, from somebody who only looks: answered with how long all others are silent.
 CONTACT = 45
@@ -83,6 +92,7 @@ LISTEN = 44  # a message of its own: a position, and for how many milliseconds i
 # a message of its own, has where a range begins and ends, and is answered with those bytes as they
 # are; with none where the outcome is not there.
 REPLY_BYTES = 1 << 20  # of outcomes in one answer, about
+RANGE_BYTES = 1 << 20  # of a buffer, in one request (:mod:`.ranges`)
 
 _HEAD = struct.Struct("<BQIII")
 _unpack_head = _HEAD.unpack_from
@@ -179,19 +189,24 @@ def unpack_ids(data: bytes) -> tuple[int, ...]:
 
 # --- what the data of some entries is -----------------------------------------------------------
 
-_CALL = struct.Struct("<IId")
-CALL_HEAD_BYTES = _CALL.size
+_CALL = struct.Struct("<IIdH")
+CALL_HEAD_BYTES = _CALL.size  # where no buffers are named
+NAME_BYTES = 32  # of a buffer's name
 _SPEAKER = struct.Struct("<QB")
 _JOINED = 1
 
 
-def call_head(function: int, need: int = 0, limit: float = 0.0) -> bytes:
+def call_head(
+    function: int, need: int = 0, limit: float = 0.0, kinds: bytes = b"", names: bytes = b""
+) -> bytes:
     """Return what stands before a CALL's pickle: its function, its need, how long it may run.
 
     The first two are numbers, 0 where the function is in the pickle itself, and where the call
-    needs nothing. The limit is in seconds; 0 is none.
+    needs nothing. The limit is in seconds; 0 is none. Of the buffers that the pickle refers to,
+    the kinds follow (:mod:`.mapped`), and then the names.
     """
-    return _CALL.pack(function, need, limit)
+    head = _CALL.pack(function, need, limit, len(kinds))
+    return head + kinds + names if kinds else head
 
 
 def function_of(data: bytes | bytearray) -> int:
@@ -210,6 +225,35 @@ def limit_of(data: bytes | bytearray) -> float | None:
     """Return the seconds that a CALL may run, None for any: also for more than clocks count."""
     limit: float = _CALL.unpack_from(data)[2]
     return limit if 0 < limit < float("inf") else None
+
+
+def kinds_of(data: bytes | bytearray) -> bytes:
+    """Return what the buffers have to become that a CALL's data names."""
+    return bytes(data[_CALL.size : _CALL.size + _CALL.unpack_from(data)[3]])
+
+
+def buffers_of(data: bytes | bytearray) -> tuple[bytes, ...]:
+    """Return the names of the buffers that a CALL's data names."""
+    count: int = _CALL.unpack_from(data)[3]
+    start = _CALL.size + count
+    return names_of(data[start : start + count * NAME_BYTES]) if count else ()
+
+
+def body_of(data: bytes | bytearray) -> int:
+    """Return where the pickle begins in a CALL's data; 0: that is no data of a call.
+
+    >>> body_of(call_head(1, 2) + b"pickle") == CALL_HEAD_BYTES
+    True
+    """
+    if len(data) < _CALL.size:
+        return 0
+    end: int = _CALL.size + _CALL.unpack_from(data)[3] * (1 + NAME_BYTES)
+    return end if end <= len(data) else 0
+
+
+def names_of(data: bytes | bytearray) -> tuple[bytes, ...]:
+    """Return the names of buffers that stand one after the other."""
+    return tuple(bytes(data[i : i + NAME_BYTES]) for i in range(0, len(data), NAME_BYTES))
 
 
 def pack_archive(name: str, digest: str, data: bytes) -> bytes:

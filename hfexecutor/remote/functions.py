@@ -8,18 +8,28 @@ from . import pickling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
     from typing import Any
 
-__all__ = ["Functions", "load"]
+__all__ = ["Functions", "load", "load_mapped"]
 
 _NAMESPACES = f"{__package__}.namespaces"
 
 
 def load(data: bytes | bytearray | memoryview) -> Any:
     """Unpickle what is used once, like the arguments of a call."""
-    loaded = pickling.loads(data)
+    return _without_brought(pickling.loads(data))
+
+
+def load_mapped(data: memoryview, kinds: Iterable[int], files: Sequence[int]) -> Any:
+    """Do the same where buffers belong to it, which these descriptors have; they are closed."""
+    from . import mapped  # noqa: PLC0415 - most calls have none
+
+    return _without_brought(mapped.load(data, kinds, mapped.map_files(files)))
+
+
+def _without_brought(loaded: Any) -> Any:
     namespaces = sys.modules.get(_NAMESPACES)
     if namespaces is not None:
         namespaces.take_brought()  # it would keep it

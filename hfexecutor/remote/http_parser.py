@@ -1,11 +1,13 @@
 """The door's HTTP/1.1: a parser that is bounded in every way and never raises. Pure.
 
-It takes what a client of this library needs: ``POST /`` with a Content-Length, and ``GET /`` for
-whoever wants to know that somebody is at home. Anything else is refused with a status, and the
-connection is of no use after that.
+It takes what a client of this library needs: ``POST /`` and ``POST /range`` with a Content-Length,
+and ``GET /`` for whoever wants to know that somebody is at home. Anything else is refused with a
+status, and the connection is of no use after that.
 """
 
 from __future__ import annotations
+
+from .ranges import PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,17 +40,25 @@ class Request:
     Attributes:
         status: 200 for a request, else what to refuse it with.
         method: GET or POST.
+        path: what was asked for.
         body: of a POST.
         keep: the connection may be used again.
     """
 
-    __slots__ = ("body", "keep", "method", "status")
+    __slots__ = ("body", "keep", "method", "path", "status")
 
     def __init__(
-        self, status: int, method: str = "", body: bytes | bytearray = b"", *, keep: bool = False
+        self,
+        status: int,
+        method: str = "",
+        body: bytes | bytearray = b"",
+        *,
+        path: str = "/",
+        keep: bool = False,
     ) -> None:
         self.status = status
         self.method = method
+        self.path = path
         self.body = body
         self.keep = keep
 
@@ -158,14 +168,15 @@ def _parse_head(head: bytes) -> tuple[Request, int]:
         raise _RefusedError(505 if version.startswith("HTTP/") else 400)
     if method not in {"GET", "POST"}:
         raise _RefusedError(405)
-    if target.partition("?")[0] != "/":
+    path = target.partition("?")[0]
+    if path != "/" and (path, method) != (PATH, "POST"):
         raise _RefusedError(404)
     if "expect" in fields:
         raise _RefusedError(417)
     size = _body_size(method, fields)
     options = fields.get("connection", "").lower()
     keep = "close" not in options if version == "HTTP/1.1" else "keep-alive" in options
-    return Request(200, method, keep=keep), size
+    return Request(200, method, path=path, keep=keep), size
 
 
 def _parse_fields(lines: list[str]) -> dict[str, str]:

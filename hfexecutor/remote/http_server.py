@@ -8,6 +8,7 @@ from collections import deque
 
 from .buffered_writer import BufferedWriter
 from .http_parser import Parser, Request, response, response_head
+from .ranges import PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class HTTPServer:
         loop: tells when somebody comes.
         handle: returns status and body for the body of a POST, and the ticket that it gets; None
             where :meth:`reply` is to be called with that ticket later.
+        take_range: returns status and body for the body of a POST of a range.
 
     Raises:
         OSError: the address cannot be listened at.
@@ -50,9 +52,11 @@ class HTTPServer:
         address: tuple[str, int],
         loop: EventLoop,
         handle: Callable[[bytes | bytearray, int], tuple[int, Reply] | None],
+        take_range: Callable[[bytes | bytearray], tuple[int, bytes]],
     ) -> None:
         self._loop = loop
         self._handle = handle
+        self.take_range = take_range
         self._tickets = 0
         self._standing: dict[int, _Connection] = {}  # those that wait for a reply, by ticket
         self._large: deque[tuple[_Connection, Callable[[], tuple[Buffer, ...]]]] = deque()
@@ -240,6 +244,8 @@ class _Connection:
             status, body = request.status, b""
             if request.method == "GET":
                 body = _AT_HOME
+            elif request.path == PATH:
+                status, body = self._server.take_range(request.body)
             elif request.method == "POST":
                 answer = self._server.handle(self, request.body)
                 if answer is None:

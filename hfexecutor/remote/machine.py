@@ -4,8 +4,8 @@
 (:mod:`.supervisor`) forks, reads, writes and waits; a test, or a simulator in virtual time, can be
 around it as well. Whoever drives it does this, over and over:
 
-1. Tell what has happened, with the time: `start` and `greet`, once; then `message`, `forked`,
-   `fork_failed`, `output`, `result`, `stopped`, `ended`, `terminate`.
+1. Tell what has happened, with the time: `start` and `greet`, once; then `message`, `range`,
+   `forked`, `fork_failed`, `output`, `result`, `stopped`, `ended`, `terminate`.
 2. Call ``step(now)`` and carry out the effects (:mod:`.effects`) in their order; some of them are
    answered by what is told next (Fork by `forked`, Stop by `stopped`, Install by `installed` or
    `install_failed`). Do so until there is none. A Reply is for the `ticket` of an earlier message.
@@ -27,7 +27,7 @@ A model of processes for a simulator has to keep these rules, as real ones do:
 
 Example, with one slot and a call that returns at once::
 
-    machine = Machine(seal, launch, "0123abcd", take_back=lambda slot: [])
+    machine = Machine(seal, launch, "0123abcd", take_back=lambda slot: [], memory=Memory())
     machine.start(0.0)
     machine.step(0.0)                                     # [Fork(0, False)]
     machine.forked(0, b"marker")
@@ -45,6 +45,7 @@ from __future__ import annotations
 import json
 
 from . import entries
+from .buffer_cache import BufferCache
 from .config import Config
 from .entries import Entry
 from .frames import LineWriter
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .effects import Effect
+    from .memory import Memory
     from .messages import Reply
     from .pipes import Result
     from .seals import Seal
@@ -80,6 +82,7 @@ class Machine:
         stream: 8 hexadecimal digits, new for each start of a supervisor.
         take_back: the one question that is answered at once: takes back those calls of a slot that
             its process has not begun, and returns them.
+        memory: keeps the bytes of buffers, at once and without an answer but an error.
         folder: where packages are installed; nothing is done to it here.
 
     Attributes:
@@ -96,6 +99,7 @@ class Machine:
         stream: str,
         *,
         take_back: Callable[[int], Iterable[int]],
+        memory: Memory,
         folder: str = "",
     ) -> None:
         launch = list(launch)
@@ -105,11 +109,19 @@ class Machine:
         feed = Feed()
         self.log = Log(LineWriter(seal, stream), feed if reachable else None)
         self._listeners = Listeners(seal, feed)
+        buffers = BufferCache(memory)
         self.pool = Pool(
-            self.config, self.log, take_back, initializer=bool(self.initializer), folder=folder
+            self.config,
+            self.log,
+            take_back,
+            initializer=bool(self.initializer),
+            buffers=buffers,
+            folder=folder,
         )
         self._orders = Orders(self.pool, self.log)
-        self._messages = Messages(seal, self._listeners, self._orders.receive, self.log.read)
+        self._messages = Messages(
+            seal, self._listeners, self._orders.receive, self.log.read, buffers
+        )
         self._why = "done" if self.config.one_shot else ""  # to leave, once nothing is left to do
         self._terminated = False
         self._idle_since: float | None = None
@@ -166,11 +178,25 @@ class Machine:
             self.log.fetched = True  # there is somebody who will come for what is large
             if self._awaits_visit:
                 self._awaits_visit, self._idle_since = False, None
+        self._note_refusal(status, now)
+        return status, reply
+
+    def range(self, message: bytes | bytearray, now: float) -> tuple[int, bytes]:
+        """Take a range of a buffer that came through the door; return HTTP status and body.
+
+        Its call is on its way, and a worker that gets one is not idle.
+        """
+        status, reply = self._messages.take_range(message, now)
+        if status == OK:
+            self._awaits_visit, self._idle_since = False, None
+        self._note_refusal(status, now)
+        return status, reply
+
+    def _note_refusal(self, status: int, now: float) -> None:
         if status == FORBIDDEN and now >= self._refused_until:
             self._refused_until = now + _REFUSED_SECONDS
             why = "a message through the door is not authentic"
             self.log.add(_words(entries.REFUSED, why=why))
-        return status, reply
 
     def installed(self, now: float) -> None:
         """Note that an installation has succeeded."""

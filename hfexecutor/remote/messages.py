@@ -5,11 +5,13 @@ from __future__ import annotations
 from . import entries, seals
 from .entries import FrameError
 from .orders import LackingError
+from .ranges import open_range, pack_reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .buffer_cache import BufferCache
     from .buffers import Buffer
     from .entries import Entry
     from .listeners import Listeners
@@ -33,6 +35,7 @@ class Messages:
         read: returns a range of an outcome; takes the call, where the range begins and ends, the
             time, and whether the message is new. An old one, that somebody sends again, must not
             hold the worker.
+        buffers: take ranges.
 
     Attributes:
         heard_at: when somebody who does not only look at us has last said something; None: never.
@@ -44,11 +47,13 @@ class Messages:
         listeners: Listeners,
         receive: Callable[[list[Entry], float], list[Entry]],
         read: Callable[[int, int, int, float, bool], Buffer],
+        buffers: BufferCache,
     ) -> None:
         self._seal = seal
         self._listeners = listeners
         self._receive = receive
         self._read = read
+        self._buffers = buffers
         self._replies: dict[int, bytes] = {}
         self._bytes = 0
         self._forgotten = 0  # no reply up to this number can be repeated; 0 is the launch message
@@ -80,6 +85,16 @@ class Messages:
         if len(said) == 1 and said[0].kind in {entries.LISTEN, entries.FETCH}:
             return self._ask(ticket, number, said[0], now)
         return self._do(number, said, now)
+
+    def take_range(self, message: bytes | bytearray, now: float) -> tuple[int, bytes]:
+        """Keep a range; return HTTP status and body. It may come any number of times."""
+        try:
+            number, part, data = open_range(self._seal, message)
+        except FrameError:
+            return FORBIDDEN, b""
+        self.heard_at = now
+        body = pack_reply(self._buffers.take(number, part, data))
+        return OK, seals.seal_reply(self._seal, number, body)
 
     def _do(self, number: int, said: list[Entry], now: float) -> tuple[int, bytes]:
         """Do what a message says that was not answered before."""

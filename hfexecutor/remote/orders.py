@@ -53,6 +53,8 @@ class Orders:
             entries.KILL: lambda entry: self._pool.kill(_ids(entry)),
             entries.AGAIN: self._again,
             entries.LEAVE: self._leave,
+            entries.BUFFER: self._take_buffer,
+            entries.DROP: self._drop,
         }
 
     def receive(self, message: Iterable[Entry], now: float) -> list[Entry]:
@@ -83,7 +85,7 @@ class Orders:
 
     def _take_call(self, entry: Entry) -> None:
         known = self._pool.holds(entry.call) or entry.call in self._log.unacknowledged
-        if not known and len(entry.data) >= entries.CALL_HEAD_BYTES:
+        if not known and entries.body_of(entry.data):
             if not self._pool.has_all_for(entry.data):
                 raise LackingError
             self._pool.queue.add(entry.call, entry.data)
@@ -94,6 +96,14 @@ class Orders:
 
     def _take_need(self, entry: Entry) -> None:
         self._pool.environments.learn(entry.call, entry.data)
+
+    def _take_buffer(self, entry: Entry) -> None:
+        with memoryview(entry.data) as view:
+            name = bytes(view[: entries.NAME_BYTES])
+            self._pool.buffers.put(name, view[entries.NAME_BYTES :])
+
+    def _drop(self, entry: Entry) -> None:
+        self._pool.buffers.drop(entries.names_of(entry.data), entry.call)
 
     def _take_archive(self, entry: Entry) -> None:
         self._pool.environments.archives[entry.call] = entry.data

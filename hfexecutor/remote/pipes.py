@@ -3,10 +3,11 @@
 Down go items: functions, what calls need, the word that the initializer may run, and calls. The
 child works on a call only when it holds the call's ticket, 8 bytes in a pipe of their own, so what
 it has not begun can be taken back: whoever reads the ticket has the call. A call whose ticket was
-taken back is skipped.
+taken back is skipped. A call that refers to buffers comes with their descriptors, in a message of
+its own through a socket, in the order of the calls.
 
 Up go results, one for each call, after the child has ended the call's output with its marker. A
-large one is in shared memory, of which the descriptor goes before its head through a socket.
+large one is in shared memory, of which the descriptor goes before its head through that socket.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import json
 
 from . import outcomes, pipes
 from .effects import Close, Fork, Give, Kill, Resume, Stop
-from .entries import INSTALL, Entry, function_of, limit_of, need_of
+from .entries import INSTALL, Entry, buffers_of, function_of, limit_of, need_of
 from .environments import FAILED, Environments
 from .environments import READY as AT_HAND
 from .schedule import SLOW, Queue, deal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
+    from .buffer_cache import BufferCache
     from .buffers import Buffer
     from .config import Config
     from .effects import Effect, Install
@@ -43,9 +44,11 @@ class Pool:
         log: takes outcomes, and lines that calls print.
         take_back: returns those calls of a slot that its process has not begun, and now never will.
         initializer: whether processes begin with one.
+        buffers: what is here of buffers.
         folder: where packages are installed.
 
     Attributes:
+        buffers: see above.
         queue: calls that no process has.
         environments: what calls need, and what is here of it.
         origin: the moment from which on outcomes reckon when their calls began.
@@ -62,8 +65,10 @@ class Pool:
         take_back: Callable[[int], Iterable[int]],
         *,
         initializer: bool,
+        buffers: BufferCache,
         folder: str = "",
     ) -> None:
+        self.buffers = buffers
         self._log = log
         self._ask = take_back
         self._most_calls = config.max_tasks_per_child
@@ -103,10 +108,12 @@ class Pool:
         return False
 
     def has_all_for(self, data: bytes) -> bool:
-        """Say whether the function and the need are here that a call's data names."""
+        """Say whether function, need and buffers are here that a call's data names."""
         function, need = function_of(data), need_of(data)
-        return (not function or function in self.queue.functions) and (
-            not need or self.environments.knows(need)
+        return (
+            (not function or function in self.queue.functions)
+            and (not need or self.environments.knows(need))
+            and all(name in self.buffers for name in buffers_of(data))
         )
 
     # --- what the client wants ------------------------------------------------------------------

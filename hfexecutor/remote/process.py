@@ -11,6 +11,8 @@ import os
 from . import outcomes, pipes, shared_memory, signals
 from .buffered_writer import BufferedWriter
 from .child_setup import ChildPipes
+from .entries import buffers_of
+from .file_sender import FileSender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .effects import Give
     from .event_loop import EventLoop
     from .machine import Machine
+    from .memory import Memory
 
 __all__ = ["Process"]
 
@@ -34,12 +37,14 @@ class Process:
         slot: which one.
         machine: is told what the process says.
         loop: tells when it says something.
+        memory: has the buffers that calls refer to.
     """
 
-    def __init__(self, slot: int, machine: Machine, loop: EventLoop) -> None:
+    def __init__(self, slot: int, machine: Machine, loop: EventLoop, memory: Memory) -> None:
         self._slot = slot
         self._machine = machine
         self._loop = loop
+        self._memory = memory
         self.pid = 0  # 0: there is none
         self._stands = False  # it is stopped, by us or by itself
         self._halted = False  # by us
@@ -64,7 +69,7 @@ class Process:
             opened.append(shared_memory.channel())
             pid = os.fork()
         except OSError:
-            for fd in (fd for pipe in opened for fd in pipe if fd >= 0):
+            for fd in (fd for pipe in opened for fd in pipe):
                 os.close(fd)
             raise
         tickets, items, results, output, handles = opened
@@ -73,8 +78,7 @@ class Process:
             return ChildPipes(tickets[0], items[0], results[1], output[1], handles[1], marker)
         _set_group(pid)
         for fd in (items[0], results[1], output[1], handles[1]):
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
         self._tickets_back, self._tickets = tickets
         self._items, self._results, self._output = items[1], results[0], output[0]
         self._handles = handles[0]
@@ -84,6 +88,7 @@ class Process:
             _widen(fd)
         self.pid, self._stands, self._halted = pid, False, False
         self._writer = BufferedWriter(self._items, self._loop, on_broken=_leave_it_to_the_end)
+        self._files = FileSender(self._handles, self._loop)
         self._reader = pipes.ResultReader(self._map_shared)
         self._loop.on_readable(self._results, self._hear)
         self._machine.forked(self._slot, marker)
@@ -128,6 +133,7 @@ class Process:
         self._machine.ended(self._slot, pid, code, self._loop.clock())
         self.pid = 0
         self._writer.close()
+        self._files.close()
         for fd in self._descriptors():
             self._loop.forget(fd)
             os.close(fd)
@@ -139,7 +145,10 @@ class Process:
     # --- down -----------------------------------------------------------------------------------
 
     def give(self, effect: Give) -> None:
-        """Give the process items and tickets."""
+        """Give the process items and tickets, and the buffers that its calls refer to."""
+        for kind, _, data in effect.items:
+            if kind == pipes.CALL and (names := buffers_of(data)):
+                self._files.send(self._memory.descriptors(names))
         pieces = [piece for item in effect.items for piece in pipes.pack_item(*item)]
         if sum(map(len, pieces)) <= _PIPE_BYTES:
             self._writer.write(b"".join(pieces))

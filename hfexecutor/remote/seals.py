@@ -26,9 +26,11 @@ __all__ = [
     "check_reply",
     "compare_digest",
     "open_message",
+    "open_ranged",
     "open_reply",
     "reply_head",
     "seal_message",
+    "seal_ranged",
     "seal_reply",
 ]
 
@@ -133,6 +135,25 @@ def check_reply(seal: Seal, number: int, head: Buffer, pieces: Sequence[Buffer])
     mac = seal.mac_of_pieces(b"reply", packed, pieces=pieces)
     if bytes(head[_MAC_BYTES:]) != packed or not compare_digest(bytes(head[:_MAC_BYTES]), mac):
         raise FrameError("a reply that is not authentic")
+
+
+def seal_ranged(seal: Seal, number: int, head: Buffer) -> bytes:
+    """Return the head of a range as it travels; its bytes follow, under their digest in the head.
+
+    So a range that goes to many workers is hashed once for all of them.
+    """
+    return _seal(seal, b"range", number, head)
+
+
+def open_ranged(seal: Seal, blob: Buffer, size: int) -> tuple[int, memoryview, memoryview]:
+    """Return number, head (of `size` bytes) and bytes of a range.
+
+    Raises:
+        FrameError: the head does not come from the holder of the key.
+    """
+    view = memoryview(blob)
+    number, head = _open(seal, b"range", view[: _PREFIX + size])
+    return number, head, view[_PREFIX + size :]
 
 
 def _seal(seal: Seal, way: bytes, number: int, body: Buffer) -> bytes:

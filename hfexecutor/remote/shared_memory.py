@@ -14,24 +14,58 @@ if TYPE_CHECKING:
 
     from .buffers import Buffer
 
-__all__ = ["channel", "receive", "send"]
+__all__ = ["AVAILABLE", "channel", "receive", "receive_files", "send", "send_files"]
 
-_HANDLE = struct.Struct("i")
+AVAILABLE = hasattr(os, "memfd_create")
 _MOST_PIECES = 1024  # of one system call
 
 
 def channel() -> tuple[int, int]:
-    """Return both ends of a way for descriptors; -1 and -1 where the system has no such memory.
+    """Return both ends of a way for descriptors.
 
     Raises:
         OSError: there is no descriptor left.
     """
-    if not hasattr(os, "memfd_create"):
-        return -1, -1
     import _socket  # noqa: PLC0415 - the same as `socket`, without the modules that it imports
 
     one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return one.detach(), other.detach()
+
+
+def send_files(end: int, files: Sequence[int]) -> None:
+    """Send descriptors, in one message.
+
+    Raises:
+        BlockingIOError: there is no room now.
+        OSError: the other end is gone, or the system carries no more descriptors just now.
+    """
+    import _socket  # noqa: PLC0415
+
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, end)
+    try:
+        content = struct.pack(f"{len(files)}i", *files)
+        socket.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, content)])
+    finally:
+        socket.detach()
+
+
+def receive_files(end: int, count: int) -> list[int]:
+    """Return the descriptors of the next message, so many.
+
+    Raises:
+        OSError: there is no message, or they cannot be had.
+    """
+    import _socket  # noqa: PLC0415
+
+    size = struct.calcsize(f"{count}i")
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, end)
+    try:
+        _, messages, _, _ = socket.recvmsg(1, _socket.CMSG_SPACE(size))
+    finally:
+        socket.detach()
+    if not messages or len(messages[0][2]) < size:
+        raise OSError("no descriptor came")
+    return list(struct.unpack_from(f"{count}i", messages[0][2]))
 
 
 def send(end: int, room: int, pieces: Sequence[Buffer]) -> None:
@@ -40,18 +74,11 @@ def send(end: int, room: int, pieces: Sequence[Buffer]) -> None:
     Raises:
         OSError: there is no memory, no descriptor, or no other end.
     """
-    import _socket  # noqa: PLC0415
-
     memory = os.memfd_create("hfexecutor", os.MFD_CLOEXEC)
     try:
         os.lseek(memory, room, os.SEEK_SET)
         _write_all(memory, pieces)
-        socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, end)
-        try:
-            handle = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _HANDLE.pack(memory))
-            socket.sendmsg([b"\0"], [handle])
-        finally:
-            socket.detach()
+        send_files(end, [memory])
     finally:
         os.close(memory)
 
@@ -72,17 +99,9 @@ def receive(end: int) -> memoryview:
     Raises:
         OSError: there is none, or it cannot be had.
     """
-    import _socket  # noqa: PLC0415
     import mmap  # noqa: PLC0415
 
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, end)
-    try:
-        _, handles, _, _ = socket.recvmsg(1, _socket.CMSG_SPACE(_HANDLE.size))
-    finally:
-        socket.detach()
-    if not handles:
-        raise OSError("no descriptor came")
-    (memory,) = _HANDLE.unpack_from(handles[0][2])
+    (memory,) = receive_files(end, 1)
     try:
         return memoryview(mmap.mmap(memory, 0))
     except ValueError as error:

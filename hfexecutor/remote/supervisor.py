@@ -28,6 +28,7 @@ from .buffered_writer import BufferedWriter
 from .config import set_defaults, set_device
 from .event_loop import EventLoop
 from .machine import Machine
+from .memory import Memory
 from .pickling import load_cloudpickle
 from .process import Process
 
@@ -66,12 +67,18 @@ class Supervisor:
         self._log = log
         self._writer = BufferedWriter(log, loop, on_broken=self._lose_log, on_empty=self._write_log)
         self.folder = f"{os.environ.get('TMPDIR') or '/tmp'}/hfexecutor-{os.urandom(6).hex()}"  # noqa: S108
+        memory = Memory()
         self._machine = Machine(
-            seal, launch, os.urandom(4).hex(), take_back=self._take_back, folder=self.folder
+            seal,
+            launch,
+            os.urandom(4).hex(),
+            take_back=self._take_back,
+            memory=memory,
+            folder=self.folder,
         )
         self._installation: Installation | None = None
         slots = range(self._machine.config.slots)
-        self._processes = [Process(slot, self._machine, loop) for slot in slots]
+        self._processes = [Process(slot, self._machine, loop, memory) for slot in slots]
         self._server: HTTPServer | None = None
 
     def run(self) -> ChildPipes | None:
@@ -177,7 +184,8 @@ class Supervisor:
         from .http_server import HTTPServer  # noqa: PLC0415 - without a door nobody pays for it
 
         try:
-            self._server = HTTPServer((config.host, config.port), self._loop, self._handle)
+            address = (config.host, config.port)
+            self._server = HTTPServer(address, self._loop, self._handle, self._take_range)
         except (OSError, OverflowError) as error:
             return None, str(error)
         return self._server.port, None
@@ -201,6 +209,9 @@ class Supervisor:
 
     def _handle(self, message: bytes | bytearray, ticket: int) -> tuple[int, Reply] | None:
         return self._machine.message(message, self._loop.clock(), ticket)
+
+    def _take_range(self, message: bytes | bytearray) -> tuple[int, bytes]:
+        return self._machine.range(message, self._loop.clock())
 
     def _on_signal(self) -> None:
         numbers = os.read(self._signals, 4096)

@@ -13,6 +13,9 @@ from hfexecutor.core.events import (
     FetchFailed,
     Listened,
     ListenFailed,
+    RangeFailed,
+    RangeKept,
+    RangeRefused,
     Unanswered,
 )
 from hfexecutor.hub.doors import (
@@ -24,7 +27,7 @@ from hfexecutor.hub.doors import (
 from hfexecutor.hub.hosts import Door
 from hfexecutor.hub.ranges import Query
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames, seals
+from hfexecutor.remote import frames, ranges, seals
 from hfexecutor.runtime.arrivals import Arrivals
 from hfexecutor.runtime.news import news_of
 
@@ -54,6 +57,10 @@ class DoorClient:
     def send(self, command: do.Send) -> None:
         """Take a message to a door, and its answer back."""
         self._start(command.worker, self._send(command))
+
+    def send_range(self, command: do.SendRange) -> None:
+        """Take a range of a buffer to a door."""
+        self._start(command.worker, self._send_range(command))
 
     def fetch(self, command: do.Fetch) -> None:
         """Fetch a range of a large outcome."""
@@ -97,7 +104,7 @@ class DoorClient:
         try:
             views = self._arrivals.of(key).views(command.start, command.stop)
             check = functools.partial(seals.check_reply, seal, number, head, views)
-            query = Query(message, [memoryview(head), *views], check)
+            query = Query([message], [memoryview(head), *views], check)
             await self._hub.fetch(self._door(command), query, timeout=command.patience)
         except (DoorError, frames.FrameError, MemoryError) as error:
             self._tell(FetchFailed(worker, number, call, str(error) or repr(error)))
@@ -106,6 +113,29 @@ class DoorClient:
                 view.release()
             news = self._arrivals.take(key, call, command.stop - command.start)
             self._tell(Fetched(worker, number, call, news))
+
+    async def _send_range(self, command: do.SendRange) -> None:
+        worker, number, buffer = command.worker, command.number, command.buffer
+        seal, start = self._links.of(worker).seal, command.part * ranges.RANGE_BYTES
+        part = ranges.Range(buffer.name, buffer.size, command.part, buffer.digests[command.part])
+        data = buffer.data[start : start + ranges.RANGE_BYTES]
+        head, body = bytearray(seals.REPLY_HEAD_BYTES), bytearray(ranges.REPLY_BYTES)
+        check = functools.partial(seals.check_reply, seal, number, head, [body])
+        query = Query(
+            [ranges.seal_range(seal, number, part), data],
+            [memoryview(head), memoryview(body)],
+            check,
+            ranges.PATH,
+        )
+        try:
+            await self._hub.fetch(self._door(command), query, timeout=command.patience)
+        except (DoorError, frames.FrameError) as error:
+            self._tell(RangeFailed(worker, number, str(error)))
+            return
+        if why := ranges.unpack_reply(body):
+            self._tell(RangeRefused(worker, number, why))
+        else:
+            self._tell(RangeKept(worker, number))
 
     async def _listen(self, command: do.Listen) -> None:
         worker, number = command.worker, command.number
@@ -133,7 +163,7 @@ class DoorClient:
         seal = self._links.of(command.worker).seal
         return frames.seal_message(seal, command.number, wire.pack(entries))
 
-    def _door(self, command: do.Send | do.Fetch | do.Listen) -> Door:
+    def _door(self, command: do.Send | do.SendRange | do.Fetch | do.Listen) -> Door:
         door = self._doors[command.worker] = Door(command.door, command.job, command.port)
         return door
 

@@ -83,6 +83,11 @@ def launch_entries(
         if call.function is not None:
             kept[wire.FUNCTION, call.function.id] = call.function.data
     entries += [wire.Entry(*key, 0, 1, data) for key, data in kept.items()]
+    buffers = {buffer.name: buffer for call in calls for buffer in call.buffers}
+    entries += [
+        wire.Entry(wire.BUFFER, 0, 0, 1, b"".join((name, buffer.data)))
+        for name, buffer in buffers.items()
+    ]
     entries += [wire.Entry(wire.CALL, call.id, 0, 1, call.data) for call in calls]
     return entries
 

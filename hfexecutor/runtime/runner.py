@@ -360,6 +360,7 @@ class Runner:
             do.ReadLog: log_reader.read,
             do.StopLog: log_reader.stop,
             do.Send: door_client.send,
+            do.SendRange: door_client.send_range,
             do.Fetch: door_client.fetch,
             do.Listen: door_client.listen,
             do.Forget: forget,

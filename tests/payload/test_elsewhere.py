@@ -44,7 +44,7 @@ def elsewhere(frozen) -> str:
     """Run a frozen call where nothing of this process is found by name."""
     script = (
         "import pickle, sys, hfexecutor.remote.namespaces; a, b = pickle.load(sys.stdin.buffer)\n"
-        "args, kwargs = pickle.loads(b[8:]); print(pickle.loads(a)(*args, **kwargs))"
+        "args, kwargs = pickle.loads(b[18:]); print(pickle.loads(a)(*args, **kwargs))"
     )
     return interpreter("-c", script, sent=pickle.dumps((frozen.function.data, frozen.data)))
 

@@ -31,8 +31,8 @@ def run(calls):
         if function is not None and function[0] not in added:
             added.add(function[0])
             functions.add(*function)
-        (number,) = struct.unpack_from("<Q", data)
-        loaded = load(data[8:])
+        (number,) = struct.unpack_from("<I", data)
+        loaded = load(data[18:])
         fn, args, kwargs = (functions.get(number), *loaded) if number else loaded
         yield pickling.dumps(fn(*args, **kwargs))
 

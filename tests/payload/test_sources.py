@@ -16,7 +16,7 @@ JOB = """
 import pickle, sys, traceback
 from hfexecutor.remote import namespaces
 for data in pickle.load(sys.stdin.buffer):
-    fn, args, kwargs = pickle.loads(data[8:])
+    fn, args, kwargs = pickle.loads(data[18:])
     try:
         fn(*args, **kwargs)
     except Exception:

@@ -25,6 +25,7 @@ from hfexecutor.remote import child, effects, entries, frames, outcomes
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.event_loop import EventLoop
 from hfexecutor.remote.machine import Machine
+from hfexecutor.remote.memory import Memory
 from hfexecutor.remote.process import Process
 
 SEAL = frames.Seal(b"key")
@@ -35,10 +36,15 @@ class Team:
 
     def __init__(self, *launch):
         self.loop = EventLoop()
+        memory = Memory()
         self.machine = Machine(
-            SEAL, launch, "01234567", take_back=lambda _: self.process.take_back()
+            SEAL,
+            launch,
+            "01234567",
+            take_back=lambda _: self.process.take_back(),
+            memory=memory,
         )
-        self.process = Process(0, self.machine, self.loop)
+        self.process = Process(0, self.machine, self.loop, memory)
         self.reader = frames.LineReader(SEAL)
         self.outcomes = {}
         self.number = 0

@@ -513,7 +513,9 @@ class Checks:
         elif isinstance(error, errors.PayloadTooLargeError):
             one_shot = not plan.warm or self.reached["doors are given up"]
             one_shot = one_shot or self.reached["ports are given up"]
-            self.check("too large for a launch", plan.heavy and one_shot, f"{future}: {error}")
+            large = (plan.heavy or plan.buffers) and one_shot
+            full = plan.buffers and plan.no_memory
+            self.check("too large for a launch or a job", large or full, f"{future}: {error}")
         elif isinstance(error, errors.HubError):
             self._failing = True
             self.check("the Hub fails for a reason", self._hub_may_fail(call), f"{future}: {error}")
@@ -732,6 +734,7 @@ class Checks:
         )
         size = size_of(machine)
         enough = 2000 + 60 * len(machine.pending.open) + 1500 * len(machine.workers)
+        enough += 20 * self.plan.buffers * len(machine.workers)
         enough += 5 * len(machine.past_jobs) + 4 * jobs + 20 * min(jobs, 1000)  # and their bills
         self.check("little is kept", size <= enough, f"{size} things, {machine!r}")
 

@@ -64,7 +64,11 @@ class Client:
         )
         self.machine = Machine(
             limits,
-            Rules(message=user.MESSAGE),
+            Rules(
+                message=user.MESSAGE,
+                buffer_bytes=user.BUFFER_BYTES,
+                buffers=user.MOST_BUFFERS,
+            ),
             claim=lambda call: call.future.claim(),
             rng=random.Random(plan.seed),
         )
@@ -100,6 +104,7 @@ class Client:
             do.ReadLog: self._read,
             do.StopLog: self._stop_log,
             do.Send: self._send,
+            do.SendRange: self.doors.send_range,
             do.Fetch: self.doors.fetch,
             do.Listen: self.doors.listen,
             do.Forget: self._forget,

@@ -12,6 +12,7 @@ from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import frames, seals
+from hfexecutor.remote.ranges import RANGE_BYTES, Range, seal_range, unpack_reply
 from hfexecutor.runtime.arrivals import Arrivals
 from hfexecutor.runtime.news import news_of
 
@@ -43,6 +44,7 @@ class Doors:
         self._away_until = -1.0
         self.messages = 0
         self.listens = 0
+        self.ranges = 0
         if hub.plan.door_outage:
             self._plan_outage()
 
@@ -120,7 +122,11 @@ class Doors:
         before = len(job.supervisor.running) if job.supervisor is not None else 0
         answer = job.message(message)
         if answer is None or answer[0] != _OK:
+            known = answer is None or job.restarted or command.number in job.messages
+            assert known, f"a worker lacks what {command} refers to"
             return answer
+        if any(entry.kind == wire.DROP for entry in command.entries):
+            self.hub.sometimes("a worker is told to forget buffers")
         if command.number in job.messages:
             self.hub.sometimes("a message arrives twice")
         else:
@@ -166,6 +172,65 @@ class Doors:
         if not self._forgotten(command.worker):
             text = f"simulated: {failure.value} {status}"
             self._tell(ev.Unanswered(command.worker, command.number, failure, status, text))
+
+    # --- ranges of buffers --------------------------------------------------------------------
+
+    def send_range(self, command: do.SendRange) -> None:
+        """Carry a range, perhaps twice, perhaps changed, or lose it."""
+        hub, plan, rng = self.hub, self.hub.plan, self.hub.rng
+        self.ranges += 1
+        job = hub.jobs[command.job]
+        there = plan.rtt / 2 * rng.uniform(0.8, 3.0)
+        if hub.chance(plan.door_lost + plan.door_dropped) or self.is_away:
+            hub.clock.later(2 * there, self._range_fails, command)
+            return
+        if hub.chance(plan.door_twice):
+            hub.clock.later(rng.choice((0.0, 0.1, 5.0)), self._range_arrives, job, command)
+        if hub.chance(plan.door_hangs):
+            hub.clock.later(rng.uniform(0.0, 30.0), self._range_arrives, job, command)
+            hub.clock.later(rng.choice((1.0, 30.0)), self._range_fails, command)
+        else:
+            hub.clock.later(there, self._deliver_range, job, command)
+
+    def _deliver_range(self, job: Job, command: do.SendRange) -> None:
+        hub, plan = self.hub, self.hub.plan
+        answer = self._range_arrives(job, command)
+        back = plan.rtt / 2 * hub.rng.uniform(0.8, 1.5)
+        lost = hub.chance(plan.door_unanswered + plan.door_forged)
+        if answer is None or answer[0] != _OK or lost:
+            hub.clock.later(back, self._range_fails, command)
+            return
+        seal = self._links.of(command.worker).seal
+        why = unpack_reply(frames.open_reply(seal, command.number, answer[1]))
+        event: ev.RangeKept | ev.RangeRefused = ev.RangeKept(*_who(command))
+        if why:
+            hub.sometimes("a job has no room for a buffer")
+            event = ev.RangeRefused(*_who(command), why)
+        hub.clock.later(back, self._tell_of_range, event)
+
+    def _range_arrives(self, job: Job, command: do.SendRange) -> tuple[int, bytes] | None:
+        buffer, start = command.buffer, command.part * RANGE_BYTES
+        part = Range(buffer.name, buffer.size, command.part, buffer.digests[command.part])
+        data = bytes(buffer.data[start : start + RANGE_BYTES])
+        message = seal_range(job.seal, command.number, part) + data
+        if self.hub.chance(self.hub.plan.range_corrupt):
+            self.hub.sometimes("a range arrives changed")
+            place = self.hub.rng.randrange(len(message))
+            how = self.hub.rng.choice(("changed", "cut"))
+            rest = message[place + 1 :] if how == "changed" else b""
+            message = message[:place] + bytes([message[place] ^ 1]) + rest
+            answer = job.range(message)
+            assert answer is None or answer[0] != _OK, "what was changed is believed"
+            return answer
+        return job.range(message)
+
+    def _range_fails(self, command: do.SendRange) -> None:
+        self.hub.sometimes("a range does not arrive")
+        self._tell_of_range(ev.RangeFailed(*_who(command), "simulated"))
+
+    def _tell_of_range(self, event: ev.RangeKept | ev.RangeFailed | ev.RangeRefused) -> None:
+        if not self._forgotten(event.worker):
+            self._tell(event)
 
     # --- requests that stand ------------------------------------------------------------------
 
@@ -259,6 +324,10 @@ def _changed(head: bytearray, body: bytes, where: int) -> tuple[bytearray, bytes
     whole = bytearray(head + body)
     whole[where] ^= 1
     return whole[: len(head)], bytes(whole[len(head) :])
+
+
+def _who(command: do.SendRange) -> tuple[str, int]:
+    return command.worker, command.number
 
 
 class _Standing:

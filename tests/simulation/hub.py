@@ -149,6 +149,13 @@ class Job:
             return None
         return supervisor.message(message)
 
+    def range(self, message: bytes) -> tuple[int, bytes] | None:
+        """Take a range to its door; None: nobody is there."""
+        supervisor = self.supervisor
+        if not self.alive or supervisor is None or not supervisor.alive or not supervisor.door:
+            return None
+        return supervisor.range(message)
+
     def _began(self, call: int) -> None:
         self.begun.add(call)
         self.hub.on_begin(self, call)

@@ -290,6 +290,20 @@ FIXED: tuple[Plan, ...] = (
         log_endless=1.0,
         heals=300.0,
     ),
+    # Large arguments: lost, changed, arriving twice, forgotten, in jobs that die.
+    Plan(
+        seed=57,
+        calls=150,
+        workers=4,
+        slots=2,
+        durations=(0.0, 0.05),
+        buffers=12,
+        range_corrupt=0.1,
+        door_lost=0.1,
+        door_twice=0.3,
+        job_killed=0.2,
+    ),
+    Plan(seed=58, calls=60, workers=2, durations=(0.05,), buffers=12, no_memory=0.3, kills=0.2),
     # The big end.
     Plan(
         seed=50,
@@ -420,6 +434,10 @@ PATHS = (
     "hardware does not come",
     "lines come twice",
     "many calls travel together",
+    "a job has no room for a buffer",
+    "a range arrives changed",
+    "a range does not arrive",
+    "a worker is told to forget buffers",
     "ports are given up",
     "the Hub does not know a job any more",
     "the Hub starts a job again",

@@ -55,6 +55,7 @@ class Plan:
     printing: float = 0.0
     mimics: float = 0.0  # of those that print, print what looks like frames, or is one
     heavy: float = 0.0  # carry a large argument
+    buffers: int = 0  # that calls refer to, some of them
     # --- the Hub
     cold: tuple[float, float] = (0.5, 2.0)
     api: float = 0.05
@@ -125,6 +126,9 @@ class Plan:
     door_patience: float = 60.0  # seconds that a request may stand
     door_outage: float = 0.0  # that all doors are away for some seconds
     no_door: float = 0.0  # a job whose port cannot be opened
+    # --- ranges of buffers; what befalls messages befalls them as well
+    range_corrupt: float = 0.0
+    no_memory: float = 0.0  # a job has no room for a buffer
     # --- when nothing goes wrong any more
     heals: float = 60.0
 
@@ -334,4 +338,7 @@ _FAULTS: dict[str, Any] = {
     "grow": lambda _: True,
     "straggling": _low,
     "speculate": lambda _: True,
+    "buffers": lambda r: r.choice((1, 3, 12)),
+    "range_corrupt": _rate,
+    "no_memory": _low,
 }

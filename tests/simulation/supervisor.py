@@ -11,11 +11,14 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from hfexecutor.remote import effects
+from hfexecutor.remote import effects, pipes
+from hfexecutor.remote.entries import buffers_of
 from hfexecutor.remote.machine import Machine
 
 from .children import Child
 from .clock import LivelockError
+from .memory import Memory
+from .user import BUFFERS
 
 if TYPE_CHECKING:
     import random
@@ -93,7 +96,7 @@ class Supervisor:
         self.visited = False
         self.told_at: dict[int, float] = {}
         self.useful_at = clock.now
-        self.installing = False
+        self.installing = self._is_up = False
         self._packages: dict[int, set[str]] = {}  # by environment
         self._tickets = 0
         self._standing: dict[int, Callable[[int, bytes], None]] = {}
@@ -104,7 +107,7 @@ class Supervisor:
         self._due = math.inf
         self._effects: dict[type, Callable[[Any], None]] = {
             effects.Fork: self._fork,
-            effects.Give: lambda effect: self._child(effect).give(effect.items, effect.calls),
+            effects.Give: self._give,
             effects.Stop: lambda effect: self._child(effect).halt(),
             effects.Resume: lambda effect: self._child(effect).go_on(),
             effects.Kill: lambda effect: self._child(effect).kill(),
@@ -113,9 +116,14 @@ class Supervisor:
             effects.Reply: self._reply,
         }
         stream = f"{rng.getrandbits(32):08x}"
-        self.machine = Machine(seal, launch, stream, take_back=self._take_back, folder="/sim")
+        # What comes in the launch message is little.
+        self.memory = Memory(lambda: self._is_up and chance(plan.no_memory))
+        self.machine = Machine(
+            seal, launch, stream, take_back=self._take_back, memory=self.memory, folder="/sim"
+        )
         self.children: list[Child | None] = [None] * self.machine.config.slots
         self.machine.start(clock.now)
+        self._is_up = True
         self._perform()
         error = None if self.door or port is None else "address already in use"
         self.machine.greet(port if self.door else None, error, clock.now)
@@ -169,6 +177,13 @@ class Supervisor:
         assert answer is not None, "a message stands"
         if not self.visited or machine.pool.busy or machine.log.awaits_fetches:
             self.visited, self.useful_at = True, now
+        self._wake(0.0)
+        return answer
+
+    def range(self, message: bytes) -> tuple[int, bytes]:
+        """Take a range that came through the door; return status and body of the reply."""
+        answer = self.machine.range(message, self.clock.now)
+        self.visited, self.useful_at = True, self.clock.now
         self._wake(0.0)
         return answer
 
@@ -267,6 +282,12 @@ class Supervisor:
         assert child is not None, f"{effect} without a process"
         return child
 
+    def _give(self, effect: effects.Give) -> None:
+        for kind, call, data in effect.items:
+            for name in buffers_of(data) if kind == pipes.CALL else ():
+                assert self.memory.content(name) == _CONTENTS[name], f"call {call} gets wrong bytes"
+        self._child(effect).give(effect.items, effect.calls)
+
     def _take_back(self, slot: int) -> list[int]:
         child = self.children[slot]
         return [] if child is None else child.take_back()
@@ -329,3 +350,6 @@ class Supervisor:
             self.machine.installed(self.clock.now)
         self.useful_at = self.clock.now  # also if it failed: that is what a call ends with
         self._act()
+
+
+_CONTENTS = {buffer.name: buffer.data for buffer in BUFFERS}

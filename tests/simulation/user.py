@@ -6,9 +6,10 @@ import json
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hfexecutor.core.call import Attachment, Call, CallOptions, Function
+from hfexecutor.core.call import Attachment, Buffer, Call, CallOptions, Function
 from hfexecutor.futures import Printed
 from hfexecutor.remote import entries as wire
+from hfexecutor.remote.ranges import RANGE_BYTES, digest_of, name_of
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -46,6 +47,7 @@ class Work(NamedTuple):
     kinds: tuple[str, ...] = ("",)  # of workers that it asks for
     memory: int = NEVER  # number of the flavor that has enough for it, if it takes much
     straggles: bool = False  # the first time
+    buffers: tuple[int, ...] = ()  # that its data refers to
 
     def dies(self, flavor: int) -> bool:
         """Whether it takes its process along, on the flavor of this number."""
@@ -154,7 +156,13 @@ def make_work(plan: Plan, rng: random.Random) -> Work:
         kinds=plan.flavors(rng.choice(plan.choices)) if plan.choices else ("",),
         memory=rng.choice((1, 2, NEVER)) if plan.grow and kind == "memory" else NEVER,
         straggles=plan.straggling > 0 and rng.random() < plan.straggling,
+        buffers=_some_buffers(plan, rng) if plan.buffers else (),
     )
+
+
+def _some_buffers(plan: Plan, rng: random.Random) -> tuple[int, ...]:
+    count = rng.choice((0, 1, 1, 2))
+    return tuple(sorted({rng.randrange(plan.buffers) for _ in range(count)}))
 
 
 # Most are just large enough to be fetched, few take several parts.
@@ -202,4 +210,20 @@ def make_call(number: int, work: Work, *, heavy: bool, options: CallOptions) -> 
     data = wire.call_head(work.function, work.need, limit) + (_MORE if heavy else _DATA)
     function = _FUNCTIONS[work.function]
     attachments = _ATTACHMENTS[work.need]
-    return Call(number, Future(number), data, function, attachments, options=options)
+    buffers = tuple(BUFFERS[number] for number in work.buffers)
+    if buffers:
+        names = b"".join(buffer.name for buffer in buffers)
+        kinds = bytes(len(buffers))
+        data = wire.call_head(work.function, work.need, limit, kinds, names) + _DATA
+    return Call(number, Future(number), data, function, attachments, buffers, options=options)
+
+
+def _make_buffer(number: int, size: int) -> Buffer:
+    data = b"%d" % number * (size // len(b"%d" % number))
+    digests = tuple(digest_of(data[i : i + RANGE_BYTES]) for i in range(0, len(data), RANGE_BYTES))
+    return Buffer(name_of(len(data), digests), len(data), digests, memoryview(data))
+
+
+# Some fit into a launch request, most are one range, and some are several.
+BUFFERS = [_make_buffer(i, size) for i, size in enumerate((9_000, 500_000, 2_500_000) * 4)]
+BUFFER_BYTES, MOST_BUFFERS = 4_000_000, 5  # that a worker keeps

@@ -19,11 +19,16 @@ class House:
         self.now = 0.0
         self.loop = EventLoop(clock=lambda: self.now)
         self.bodies = []
-        self.server = HTTPServer(("127.0.0.1", 0), self.loop, self.answer)
+        self.ranges = []
+        self.server = HTTPServer(("127.0.0.1", 0), self.loop, self.answer, self.keep)
 
     def answer(self, body, ticket):
         self.bodies.append(bytes(body))
         return 200, b"reply"
+
+    def keep(self, body):
+        self.ranges.append(bytes(body))
+        return 200, b"kept"
 
     def connect(self):
         client = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
@@ -108,7 +113,7 @@ def test_the_longest_silent_one_makes_place(house):
     clients.append(house.connect())
     assert not is_shown_out(clients[0])
     assert is_shown_out(clients[1])
-    assert not is_shown_out(clients[16])
+    assert not is_shown_out(clients[48])
     assert repr(house.server) == f"<HTTPServer port {house.server.port} [48 connections]>"
     for client in clients:
         client.close()

@@ -13,6 +13,7 @@ from hfexecutor.remote.effects import Reply
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.listeners import Feed
 from hfexecutor.remote.machine import Machine
+from hfexecutor.remote.memory import Memory
 
 SEAL = frames.Seal(b"key")
 MARKER = b"\0marker"
@@ -29,7 +30,7 @@ class Job:
         config = {"port": 1234, **config}
         launch = [Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())]
         launch += [call(number) for number in calls]
-        self.machine = Machine(SEAL, launch, "01234567", take_back=lambda _: [])
+        self.machine = Machine(SEAL, launch, "01234567", take_back=lambda _: [], memory=Memory())
         self.machine.start(self.now)
         self.step()
         self.machine.forked(0, MARKER)

@@ -12,6 +12,7 @@ from hfexecutor.remote import entries, frames, outcomes, pipes
 from hfexecutor.remote.effects import Close, Fork, Give, Kill, Resume, Stop
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.machine import Machine
+from hfexecutor.remote.memory import Memory
 from hfexecutor.remote.slot import CLOSING, READY
 
 SEAL = frames.Seal(b"key")
@@ -26,7 +27,9 @@ class Driver:
         self.tickets = {}
         self.number = 0
         config = Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())
-        self.machine = Machine(SEAL, [config, *launch], "01234567", take_back=self.take_back)
+        self.machine = Machine(
+            SEAL, [config, *launch], "01234567", take_back=self.take_back, memory=Memory()
+        )
         self.machine.start(self.now)
         self.reader = frames.LineReader(SEAL)
         self.assembler = entries.Assembler()

@@ -11,6 +11,7 @@ from hfexecutor.remote import entries, frames, outcomes, pipes
 from hfexecutor.remote.effects import Close, Fork, Give, Kill, Resume, Stop
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.machine import Machine
+from hfexecutor.remote.memory import Memory
 
 SEAL = frames.Seal(b"key")
 MARKER = b"\0marker"
@@ -39,7 +40,7 @@ class World:
         self.ended = []
         self.given_back = set()
         launch = [Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())]
-        self.machine = Machine(SEAL, launch, "01234567", take_back=self.take_back)
+        self.machine = Machine(SEAL, launch, "01234567", take_back=self.take_back, memory=Memory())
         self.reader = frames.LineReader(SEAL)
         self.machine.start(self.now)
         self.act()

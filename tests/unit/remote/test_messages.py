@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfexecutor.remote import entries, frames, seals
+from hfexecutor.remote.buffer_cache import BufferCache
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.listeners import Feed, Listeners
+from hfexecutor.remote.memory import Memory
 from hfexecutor.remote.messages import Messages
 
 SEAL = frames.Seal(b"key")
@@ -20,7 +22,8 @@ class Door:
     def __init__(self):
         self.received = []
         self.new = []
-        self.messages = Messages(SEAL, Listeners(SEAL, Feed()), self.receive, self.read)
+        buffers = BufferCache(Memory())
+        self.messages = Messages(SEAL, Listeners(SEAL, Feed()), self.receive, self.read, buffers)
 
     def read(self, call, start, stop, now, new):
         self.new.append(new)
@@ -70,6 +73,7 @@ def messages_of(size):
         Listeners(SEAL, Feed()),
         lambda said, now: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(size))],
         lambda call, start, stop, now, new: bytes(stop - start),
+        BufferCache(Memory()),
     )
 
     def send(number, kind):

@@ -115,7 +115,7 @@ async def fetch(server: Server, rules: Rules) -> Any:
         head, views = bytearray(seals.REPLY_HEAD_BYTES), arrivals.of(key).views(start, stop)
         order = entries.Entry(entries.FETCH, CALL, 0, 1, entries.pack_ids([start, stop]))
         query = Query(
-            frames.seal_message(SEAL, number, entries.pack([order])),
+            [frames.seal_message(SEAL, number, entries.pack([order]))],
             [memoryview(head), *views],
             functools.partial(seals.check_reply, SEAL, number, head, views),
         )

@@ -1,0 +1,254 @@
+"""The large buffers of one worker: which it has, which are on their way, what it is to forget.
+
+A call is handed over once the worker has all buffers that it refers to. Each buffer goes in ranges,
+several at a time, those of several buffers in turn; a range that fails is sent again, and no other.
+The worker forgets nothing by itself: what it has is what is written here.
+
+=========  =======================================  ==============================================
+a buffer   what it is                               what ends it
+=========  =======================================  ==============================================
+MOVING     wanted by a call that was let in         all ranges have arrived (KEPT); nobody wants it
+                                                    any more (DROPPING)
+KEPT       there as a whole                         room is wanted, and it was used least recently
+                                                    of those that no call needs (DROPPING)
+DROPPING   the worker is told to forget it          it has answered (unknown)
+=========  =======================================  ==============================================
+
+Calls are let in by their order, as long as there is room for what they need: so a worker never has
+more than `buffer_bytes`, unless a single call needs more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hfexecutor.remote import entries as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hfexecutor.core.call import Buffer, Call
+    from hfexecutor.core.rules import Rules
+
+__all__ = ["Transfers"]
+
+
+class _Moving:
+    """A buffer on its way: the ranges that are to be sent, and how many have not arrived.
+
+    One that begins anew is another one: answers to ranges of the former count for nothing.
+    """
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+        self.to_send = deque(range(-(-buffer.size // wire.RANGE_BYTES)))
+        self.missing = len(self.to_send)
+
+
+class Transfers:
+    """The buffers of one worker.
+
+    Attributes:
+        again_at: When ranges may be sent again after one has failed; infinity if they may now.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._waiting: dict[int, Call] = {}  # by id, in their order
+        self._let_in: dict[int, Call] = {}  # whose buffers are there, or come
+        self._wanted: dict[bytes, int] = {}  # by how many of those
+        self._kept: dict[bytes, int] = {}  # sizes; the least recently used first
+        self._moving: dict[bytes, _Moving] = {}  # the next one to send of first
+        self._to_drop: dict[bytes, int] = {}  # sizes
+        self._dropping: dict[bytes, int] = {}  # of which the worker is being told
+        self._under_way: dict[int, tuple[_Moving, int]] = {}  # by the number of the request
+        self._failures = 0  # in a row
+        self.again_at = math.inf
+
+    def __repr__(self) -> str:
+        return f"<Transfers {len(self._kept)} kept, {len(self._moving)} moving>"
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def aboard(self, call: Call) -> None:
+        """Note a call that has its buffers with it in the launch request."""
+        self._let_in[call.id] = call
+        for buffer in call.buffers:
+            self._kept[buffer.name] = buffer.size
+            self._wanted[buffer.name] = self._wanted.get(buffer.name, 0) + 1
+
+    def wait(self, call: Call) -> None:
+        """Take a call that needs buffers, to be handed over when they are there."""
+        self._waiting[call.id] = call
+
+    def release(self, call: Call) -> None:
+        """Note that the worker has done with a call, or is not to have it."""
+        self._waiting.pop(call.id, None)
+        if self._let_in.pop(call.id, None) is None:
+            return
+        for buffer in call.buffers:
+            left = self._wanted[buffer.name] = self._wanted[buffer.name] - 1
+            if not left:
+                del self._wanted[buffer.name]
+                self._abandon(buffer.name)
+
+    def _abandon(self, name: bytes) -> None:
+        """Send no more of a buffer that nobody wants, and have the worker forget what it has."""
+        moving = self._moving.pop(name, None)
+        if moving is not None:
+            self._to_drop[name] = moving.buffer.size
+
+    def let_in(self) -> list[Call]:
+        """Let calls in as far as there is room; return those whose buffers are all there."""
+        ready = []
+        for call in list(self._waiting.values()):
+            if not self._make_room(call):
+                break
+            del self._waiting[call.id]
+            self._let_in[call.id] = call
+            for buffer in call.buffers:
+                name = buffer.name
+                self._wanted[name] = self._wanted.get(name, 0) + 1
+                if name in self._kept:
+                    self._kept[name] = self._kept.pop(name)  # used last
+                elif name not in self._moving:
+                    self._moving[name] = _Moving(buffer)
+            if self._has_all(call):
+                ready.append(call)
+        return ready
+
+    def _make_room(self, call: Call) -> bool:
+        """Say whether there is room for what a call needs and is not there; see that there will be.
+
+        A call that needs more than there ever is comes when no other call has buffers here.
+        """
+        if any(b.name in self._to_drop or b.name in self._dropping for b in call.buffers):
+            return False
+        names = {buffer.name for buffer in call.buffers}
+        new = [b for b in call.buffers if b.name not in self._kept and b.name not in self._moving]
+        moving = sum(moving.buffer.size for moving in self._moving.values())
+        taken = sum(self._kept.values()) + moving + sum(buffer.size for buffer in new)
+        count = len(self._kept) + len(self._moving) + len(new)
+        for name, size in list(self._kept.items()) if new else ():
+            if taken <= self._rules.buffer_bytes and count <= self._rules.buffers:
+                break
+            if name not in self._wanted and name not in names:
+                self._to_drop[name] = self._kept.pop(name)
+                taken, count = taken - size, count - 1
+        fits = taken <= self._rules.buffer_bytes and count <= self._rules.buffers
+        gone = not (self._to_drop or self._dropping)
+        return not new or (gone and (fits or not self._let_in))
+
+    def _has_all(self, call: Call) -> bool:
+        return all(buffer.name in self._kept for buffer in call.buffers)
+
+    # --- forgetting --------------------------------------------------------------------------
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the worker is to be told to forget something."""
+        return bool(self._to_drop)
+
+    def to_drop(self) -> tuple[bytes, ...]:
+        """Take the names that the worker is to forget, for a message."""
+        names = tuple(self._to_drop)
+        self._dropping |= self._to_drop
+        self._to_drop = {}
+        return names
+
+    def dropped(self, names: Iterable[bytes]) -> None:
+        """Note that it has forgotten them."""
+        for name in names:
+            self._dropping.pop(name, None)
+
+    # --- ranges ------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Note that the time has come, if it has."""
+        if now >= self.again_at:
+            self.again_at = math.inf
+
+    def send(
+        self, now: float, most: int, number: Callable[[], int]
+    ) -> Iterator[tuple[int, Buffer, int]]:
+        """Yield the ranges that are to be sent now: number of the request, buffer, and which part.
+
+        Args:
+            now: The time.
+            most: How many may be under way at once.
+            number: Returns the number of the next request.
+        """
+        self.tick(now)
+        while len(self._under_way) < most and self.again_at == math.inf:
+            turn = next((name for name, one in self._moving.items() if one.to_send), None)
+            if turn is None:
+                return
+            moving = self._moving[turn] = self._moving.pop(turn)  # the others are before it now
+            sent, part = number(), moving.to_send.popleft()
+            self._under_way[sent] = (moving, part)
+            yield sent, moving.buffer, part
+
+    def _answered(self, number: int) -> tuple[_Moving, int] | None:
+        """Take the answer to a range; None if nobody wants to know any more."""
+        moving, index = self._under_way.pop(number, (None, 0))
+        if moving is None or self._moving.get(moving.buffer.name) is not moving:
+            return None
+        return moving, index
+
+    def arrived(self, number: int) -> list[Call]:
+        """Note that a range has arrived; return the calls whose buffers are all there by that."""
+        self._failures, self.again_at = 0, math.inf
+        answered = self._answered(number)
+        if answered is None:
+            return []
+        moving, _ = answered
+        moving.missing -= 1
+        if moving.missing:
+            return []
+        name = moving.buffer.name
+        del self._moving[name]
+        self._kept[name] = moving.buffer.size
+        return [call for call in self._wanting(name) if self._has_all(call)]
+
+    def _wanting(self, name: bytes) -> list[Call]:
+        calls = self._let_in.values()
+        return [call for call in calls if any(buffer.name == name for buffer in call.buffers)]
+
+    def failed(self, number: int, now: float, jitter: float) -> None:
+        """Note that a range has not arrived, as far as anybody knows: it is sent again, later."""
+        answered = self._answered(number)
+        if answered is not None:
+            moving, index = answered
+            moving.to_send.appendleft(index)
+        self._pause(now, jitter)
+
+    def _pause(self, now: float, jitter: float) -> None:
+        first, longest = self._rules.resend
+        pause = min(longest, first * 2.0 ** min(self._failures, 30))
+        self.again_at = now + (1 + jitter) / 2 * pause
+        self._failures += 1
+
+    def refused(self, number: int, now: float, jitter: float) -> list[Call]:
+        """Note that the worker has no room for a buffer, of which it has forgotten all.
+
+        It is to forget what no call needs, and then it is tried again; where there is nothing to
+        forget, return the calls that want the buffer: they cannot have it there.
+        """
+        answered = self._answered(number)
+        if answered is None:
+            return []
+        name = answered[0].buffer.name
+        unwanted = [kept for kept in self._kept if kept not in self._wanted]
+        if not (unwanted or self._to_drop or self._dropping):
+            return self._wanting(name)
+        for kept in unwanted:
+            self._to_drop[kept] = self._kept.pop(kept)
+        self._moving[name] = _Moving(answered[0].buffer)
+        self._pause(now, jitter)
+        return []
+
+    def clear(self) -> None:
+        """Drop everything: nothing can be sent any more."""
+        self.__init__(self._rules)  # type: ignore[misc]

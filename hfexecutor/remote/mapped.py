@@ -1,0 +1,60 @@
+"""Load what was pickled with its buffers beside it.
+
+They are mapped, not copied: what a call writes into one is its own, and pages that it only reads
+are there once for all processes. Only ``bytes`` and ``bytearray`` have to be copied out of theirs.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+
+from .buffers import BYTEARRAY, BYTES, WRITABLE
+from .pickling import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+__all__ = ["load", "map_files", "shared"]
+
+MEMORY, PICKLE = WRITABLE, WRITABLE + 1  # a buffer that is used as it is; the pickle itself
+
+
+def map_files(files: Sequence[int]) -> list[mmap.mmap]:
+    """Map descriptors privately, and close them."""
+    try:
+        return [mmap.mmap(fd, 0, access=mmap.ACCESS_COPY) for fd in files]
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def load(data: Any, kinds: Iterable[int], buffers: Iterable[Any]) -> Any:
+    """Unpickle `data`, or what is in the last buffer if that is the pickle."""
+    made = []
+    for kind, buffer in zip(kinds, buffers, strict=True):
+        if kind == PICKLE:
+            data = buffer
+        else:
+            made.append(_MAKERS[kind](buffer))
+    return loads(data, buffers=made)
+
+
+_MAKERS: dict[int, Callable[[Any], Any]] = {
+    BYTES: bytes,
+    BYTEARRAY: bytearray,
+    MEMORY: lambda buffer: buffer,
+}
+
+
+def shared(data: Any, kinds: bytes, *buffers: Any) -> Any:
+    """Return the value of a handle: pickles of calls refer to this function by its name in jobs."""
+    return load(data, kinds, buffers)
+
+
+_MODULE = "hfexecutor_remote.mapped"
+shared.__module__ = _MODULE
+sys.modules.setdefault(_MODULE, sys.modules[__name__])

@@ -1,0 +1,179 @@
+"""The large buffers of one worker: sent in ranges, kept, and forgotten when the client says so."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from hfexecutor.core.call import Buffer, Call
+from hfexecutor.core.rules import Rules
+from hfexecutor.core.transfers import Transfers
+from hfexecutor.remote.entries import RANGE_BYTES
+
+
+def buffer(name, ranges=1):
+    return Buffer(name.encode(), ranges * RANGE_BYTES, (b"",) * ranges)
+
+
+class Sent:
+    """Transfers, and what they have sent."""
+
+    def __init__(self, **rules):
+        self.transfers = Transfers(Rules(**rules))
+        self.numbers = itertools.count(1)
+        self.calls = itertools.count(1)
+        self.now = 0.0
+
+    def give(self, *buffers):
+        call = Call(next(self.calls), None, b"", None, (), buffers)
+        self.transfers.wait(call)
+        return call
+
+    def step(self, most=16):
+        """Return the calls that can go at once, and what is sent: number, name, part."""
+        ready = self.transfers.let_in()
+        sent = self.transfers.send(self.now, most, lambda: next(self.numbers))
+        return ready, [(number, one.name.decode(), part) for number, one, part in sent]
+
+    def bring(self, *buffers):
+        """Have buffers arrive that some call needs; return that call."""
+        call = self.give(*buffers)
+        _, sent = self.step()
+        for number, _, _ in sent:
+            self.transfers.arrived(number)
+        return call
+
+
+def test_a_call_goes_when_all_ranges_of_all_its_buffers_are_there():
+    world = Sent()
+    call = world.give(buffer("a", 2), buffer("b"))
+    ready, sent = world.step()
+    assert not ready
+    assert sorted(one[1:] for one in sent) == [("a", 0), ("a", 1), ("b", 0)]
+    arrived = [world.transfers.arrived(number) for number, _, _ in sent]
+    assert arrived == [[], [], [call]]
+
+
+def test_a_buffer_that_is_there_or_on_its_way_is_not_sent_again():
+    world = Sent()
+    first, second = world.give(buffer("a")), world.give(buffer("a"))
+    _, ((number, _, _),) = world.step()
+    assert world.transfers.arrived(number) == [first, second]
+    third = world.give(buffer("a"))
+    assert world.step() == ([third], [])
+
+
+def test_ranges_of_several_buffers_take_turns():
+    world = Sent()
+    world.give(buffer("a", 3))
+    world.give(buffer("b", 3))
+    _, sent = world.step(most=4)
+    assert [name for _, name, _ in sent] == ["a", "b", "a", "b"]
+    assert world.step(most=4) == ([], [])
+
+
+def test_a_range_that_fails_is_sent_again_after_a_pause_and_no_other_is():
+    world = Sent()
+    call = world.give(buffer("a", 2))
+    _, ((one, _, part), (other, _, _)) = world.step()
+    world.transfers.failed(one, 0.0, jitter=1.0)
+    assert world.step() == ([], [])
+    world.now = world.transfers.again_at
+    _, ((again, _, same),) = world.step()
+    assert (again > other, same) == (True, part)
+    assert world.transfers.arrived(one) == []  # late: it was counted as failed
+    assert world.transfers.arrived(other) == []
+    assert world.transfers.arrived(again) == [call]
+
+
+def test_pauses_grow_while_nothing_arrives():
+    world = Sent()
+    world.give(buffer("a"))
+    pauses = []
+    for _ in range(4):
+        _, ((number, _, _),) = world.step()
+        world.transfers.failed(number, world.now, jitter=1.0)
+        pauses.append(world.transfers.again_at - world.now)
+        world.now = world.transfers.again_at
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1]
+
+
+def test_what_was_used_least_recently_and_is_not_needed_is_forgotten_first():
+    world = Sent(buffer_bytes=2 * RANGE_BYTES)
+    a, b = world.bring(buffer("a")), world.bring(buffer("b"))
+    world.transfers.release(a)
+    world.transfers.release(b)
+    world.transfers.release(world.bring(buffer("a")))  # used once more
+    world.give(buffer("c"))
+    assert world.step() == ([], [])  # not before there is room
+    assert world.transfers.to_drop() == (b"b",)
+    assert world.step() == ([], [])
+    world.transfers.dropped([b"b"])
+    _, ((_, name, _),) = world.step()
+    assert name == "c"
+
+
+@pytest.mark.parametrize("rules", [{"buffer_bytes": RANGE_BYTES}, {"buffers": 1}])
+def test_nothing_is_forgotten_that_a_call_needs(rules):
+    world = Sent(**rules)
+    running = world.bring(buffer("a"))
+    world.give(buffer("b"))
+    assert world.step() == ([], [])
+    assert not world.transfers.is_urgent
+    world.transfers.release(running)
+    assert world.step() == ([], [])
+    assert world.transfers.to_drop() == (b"a",)
+
+
+def test_a_call_that_needs_more_than_there_may_be_is_let_in_alone():
+    world = Sent(buffer_bytes=RANGE_BYTES)
+    large = world.give(buffer("a", 3))
+    world.give(buffer("b"))
+    _, sent = world.step()
+    assert [name for _, name, _ in sent] == ["a"] * 3
+    for number, _, _ in sent:
+        done = world.transfers.arrived(number)
+    assert done == [large]
+
+
+def test_what_nobody_wants_any_more_is_not_sent_on_and_is_forgotten():
+    world = Sent()
+    call = world.give(buffer("a", 40))
+    _, sent = world.step(most=2)
+    world.transfers.release(call)
+    assert world.transfers.to_drop() == (b"a",)
+    again = world.give(buffer("a", 40))
+    assert world.step(most=2) == ([], [])  # not while the worker is being told
+    world.transfers.dropped([b"a"])
+    assert world.transfers.arrived(sent[0][0]) == []
+    assert world.transfers.arrived(sent[1][0]) == []
+    _, anew = world.step(most=40)
+    assert len(anew) == 40
+    for number, _, _ in anew:
+        done = world.transfers.arrived(number)
+    assert done == [again]
+
+
+def test_where_there_is_no_room_all_is_forgotten_that_is_not_needed_and_then_calls_fail():
+    world = Sent()
+    world.transfers.release(world.bring(buffer("a")))
+    call = world.give(buffer("b", 2))
+    _, ((number, _, _), _) = world.step()
+    assert world.transfers.refused(number, 0.0, jitter=1.0) == []
+    assert world.transfers.to_drop() == (b"a",)
+    world.transfers.dropped([b"a"])
+    world.now = world.transfers.again_at
+    _, sent = world.step()
+    assert len(sent) == 2  # it has kept nothing of it
+    assert world.transfers.refused(sent[0][0], world.now, jitter=1.0) == [call]
+
+
+def test_a_call_that_is_taken_back_before_it_is_let_in_leaves_no_trace():
+    world = Sent(buffer_bytes=RANGE_BYTES)
+    running = world.bring(buffer("a"))
+    world.transfers.release(world.give(buffer("b")))
+    assert world.step() == ([], [])
+    world.transfers.release(running)
+    assert not world.transfers.is_urgent
