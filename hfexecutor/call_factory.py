@@ -51,7 +51,7 @@ class CallFactory:
         if options.dependencies != self.options.dependencies:
             _check_dependencies(self.options, options)
             other.needs = _needs_of(options, of_each_call=True)
-            other.pickler = Pickler(attach=other.needs.attached)
+            other.pickler = Pickler(attach=other.needs.attached, buffers=self.pickler.buffers)
         return other
 
     def freeze(

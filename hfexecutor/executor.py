@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hfexecutor.attached import AttachedRun
     from hfexecutor.cost import Cost
     from hfexecutor.futures import HubFuture
+    from hfexecutor.payload.shared import Shared
     from hfexecutor.progress.tally import Jobs
     from hfexecutor.remote.outcomes import Outcome
     from hfexecutor.retrying import RetryOn, Wait
@@ -403,6 +404,12 @@ class HubExecutor(SubmittingExecutor):
         ]
         name = getattr(fn, "__qualname__", None) or repr(fn)
         return explain(name, sizes, findings, job, at_launch=options.dependencies.at_launch)
+
+    def _let_go_with(self, shared: Shared) -> None:
+        """Have jobs forget a shared value when its handle is gone."""
+        if shared.names:
+            gone = weakref.finalize(shared, self._pool.unshare, shared.names)
+            gone.atexit = False
 
     def _check_open(self) -> None:
         if (broken := self._pool.machine.broken) is not None:

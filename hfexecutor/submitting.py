@@ -95,6 +95,34 @@ class SubmittingExecutor(MappingExecutor):
         self._results.load(self.name)
         return self._submit(fn, args, kwargs, (self.name, fingerprint_of_key(key)))
 
+    def share(self, value: Any) -> Any:
+        """Pickle a value now, and return a handle that arrives as the value in calls.
+
+        A large value travels once to each job whether or not it is shared. But one that may be
+        changed is compared at each `submit` with what was sent; of a shared one only the handle
+        is pickled. It may be an argument, stand within one, in what a function closes over, and in
+        another value that is shared. Each call gets a value of its own, as of any argument.
+
+        This process and the jobs keep the value as long as there is the handle, or a call that
+        needs it; jobs, if there is room, until a later one wants that.
+
+        Raises:
+            UnpicklableCallError: The value cannot be pickled.
+            RuntimeError: The executor was shut down.
+
+        Example:
+            >>> from hfexecutor import HubExecutor
+            >>> with HubExecutor(2, endpoint="local") as executor:
+            ...     table = executor.share({n: n * n for n in range(100_000)})
+            ...     list(executor.map(dict.get, [table] * 3, [2, 3, 4]))
+            [4, 9, 16]
+        """
+        home = self._home()
+        home._check_open()  # noqa: SLF001 - this module's own
+        shared = self._calls.pickler.share(value)
+        home._let_go_with(shared)  # noqa: SLF001
+        return shared
+
     def with_options(
         self,
         *,

@@ -59,6 +59,12 @@ class Doors:
                 state.report(logging.WARNING, text)
             self._give_up(worker, left)
 
+    def unshared(self, event: ev.Unshared) -> None:
+        """Jobs need not keep some buffers."""
+        for worker in self._state.workers.values():
+            if worker.channel.transfers.forget(event.names):
+                self._state.touch(worker)
+
     def range_kept(self, event: ev.RangeKept) -> None:
         """A range of a buffer has arrived."""
         if (worker := self._state.news_of(event.worker)) is not None:

@@ -60,6 +60,7 @@ __all__ = [
     "Submitted",
     "Unacknowledged",
     "Unanswered",
+    "Unshared",
 ]
 
 # --- the user says ---------------------------------------------------------------------------
@@ -81,6 +82,12 @@ class KillAsked(NamedTuple):
     """A call is to be stopped, even if it is running."""
 
     call: int
+
+
+class Unshared(NamedTuple):
+    """Buffers of these names will hardly be used again: jobs need not keep them."""
+
+    names: tuple[bytes, ...]
 
 
 class Closed(NamedTuple):
@@ -465,6 +472,7 @@ Event: TypeAlias = (
     Submitted
     | Cancelled
     | KillAsked
+    | Unshared
     | Closed
     | Aborted
     | Detached

@@ -119,6 +119,7 @@ class Machine:
             ev.Submitted: self._submitted,
             ev.Cancelled: self._cancelled,
             ev.KillAsked: self._kill_asked,
+            ev.Unshared: doors.unshared,
             ev.Closed: closing.closed,
             ev.Aborted: closing.abort,
             ev.Detached: self._detached,

@@ -88,6 +88,8 @@ def _written(value: Any) -> Any:  # noqa: PLR0911 - a line for each kind of valu
         }
     if isinstance(value, BaseException):
         return {"error": type(value).__name__, "text": str(value)}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
     if isinstance(value, Enum):
         return {"enum": type(value).__name__, "value": value.value}
     if isinstance(value, ev.LogEnded):  # what calls printed is nobody's business
@@ -169,6 +171,8 @@ def _read(value: Any) -> Any:  # noqa: PLR0911 - as above, the other way round
     if "error" in value:
         kind = getattr(errors, value["error"], errors.HubExecutorError)
         return kind(value["text"])
+    if "hex" in value:
+        return bytes.fromhex(value["hex"])
     if "enum" in value:
         return _FAILURES[value["enum"]](value["value"])
     return SimpleNamespace(status=value["status"].encode(), duration=value["duration"])

@@ -146,6 +146,13 @@ class Transfers:
 
     # --- forgetting --------------------------------------------------------------------------
 
+    def forget(self, names: Iterable[bytes]) -> bool:
+        """Have the worker forget those of these buffers that no call needs; say whether any."""
+        found = [name for name in names if name in self._kept and name not in self._wanted]
+        for name in found:
+            self._to_drop[name] = self._kept.pop(name)
+        return bool(found)
+
     @property
     def is_urgent(self) -> bool:
         """Whether the worker is to be told to forget something."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cloudpickle  # type: ignore[import-untyped]
 
 from hfexecutor.payload.marks import Cached, Marks, goes_by_name
+from hfexecutor.payload.shared import Shared
 from hfexecutor.payload.versions import absent, token, versions
 from hfexecutor.remote import function_state, namespaces, sources
 from hfexecutor.remote.buffers import Pieces
@@ -183,12 +184,17 @@ def _reduce_module(pickler: _CallPickler, module: types.ModuleType) -> Any:
     return namespaces.module, args, state, None, None, namespaces.fill_module
 
 
+def _reduce_shared(pickler: _CallPickler, value: Shared) -> Any:
+    return value.reduce(pickler.buffers)
+
+
 _REDUCERS: dict[type, Callable[[_CallPickler, Any], Any]] = {
     types.FunctionType: _reduce_function,
     types.CodeType: _reduce_code,
     Cached: _reduce_cached,
     functools.cached_property: _reduce_cached_property,
     types.ModuleType: _reduce_module,
+    Shared: _reduce_shared,
 }
 
 

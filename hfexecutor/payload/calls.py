@@ -33,6 +33,7 @@ from hfexecutor.payload.marks import (
     goes_by_name,
     is_where_its_name_says,
 )
+from hfexecutor.payload.shared import Shared
 from hfexecutor.remote.buffers import Pieces
 from hfexecutor.remote.entries import call_head
 from hfexecutor.remote.pickling import ATOMS, PROTOCOL
@@ -72,8 +73,9 @@ class Pickler:
         self,
         *,
         attach: Callable[[Function | None, bytes], Attached] = lambda _function, _data: NO_NEED,
+        buffers: Buffers | None = None,
     ) -> None:
-        self.buffers = Buffers()
+        self.buffers = buffers if buffers is not None else Buffers()
         self._attach = attach
         # Weak keys: the cache must not keep a user's function, and what it closes over, alive.
         self._known: weakref.WeakKeyDictionary[Any, tuple[_Snapshot | None, Function | None]] = (
@@ -115,8 +117,26 @@ class Pickler:
             if function is None:
                 return None, dump((fn, args, kwargs), self.buffers)
             return function, self._dump_arguments(args, kwargs)
+        except UnpicklableCallError:  # of a shared value
+            raise
         except Exception as error:  # a pickler runs users' __reduce__: anything may come out
             raise UnpicklableCallError(_blame(fn, args, kwargs, error)) from error
+
+    def share(self, value: Any) -> Shared:
+        """Return a handle of a value, which is pickled and hashed now.
+
+        Raises:
+            UnpicklableCallError: It cannot be pickled.
+        """
+        try:
+            return Shared(value, dump(value, self.buffers), self.buffers)
+        except UnpicklableCallError:
+            raise
+        except Exception as error:  # as above
+            raise UnpicklableCallError(
+                f"the value cannot be shared, for it cannot be pickled "
+                f"({type(value).__name__}; {type(error).__name__}: {error})"
+            ) from error
 
     def _function(self, fn: Callable[..., Any]) -> Function | None:  # noqa: PLR0911 - one a case
         if type(fn) not in _CACHEABLE:

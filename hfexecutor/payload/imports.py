@@ -143,6 +143,10 @@ class _Reader(pickle.Unpickler):
             self.found |= code_imports(code)
         return code
 
+    def _shared(self, imports: Any, *_value: Any) -> Any:
+        self.found.update(Import(*pair) for pair in imports)
+        return _Anything
+
     def _function(self, _token: int, data: Any, _name: str, about: Any) -> Any:
         return self._make_function(self._code(data), about)
 

@@ -50,9 +50,19 @@ _MAKERS: dict[int, Callable[[Any], Any]] = {
 }
 
 
-def shared(data: Any, kinds: bytes, *buffers: Any) -> Any:
-    """Return the value of a handle: pickles of calls refer to this function by its name in jobs."""
-    return load(data, kinds, buffers)
+def shared(_imports: Any, data: Any, kinds: bytes, *buffers: Any) -> Any:
+    """Return the value of a handle: pickles of calls refer to this function by its name in jobs.
+
+    What the value imports stands there for the client, which reads it from the pickles of calls.
+    """
+    pairs = zip(kinds, buffers, strict=True)
+    return load(data, kinds, [_memory_of(one) if kind == MEMORY else one for kind, one in pairs])
+
+
+def _memory_of(buffer: Any) -> Any:
+    """Return memory that can be written to: the value's own pickle says whether it may be."""
+    memory = memoryview(buffer).obj
+    return bytearray(buffer) if type(memory) is bytes else memory
 
 
 _MODULE = "hfexecutor_remote.mapped"

@@ -152,6 +152,10 @@ class Runner:
         """Stop a running call."""
         self._put(ev.KillAsked(future.call_id))
 
+    def unshare(self, names: tuple[bytes, ...]) -> None:
+        """Hear that the handle of a shared value is gone, whose buffers have these names."""
+        self._put(ev.Unshared(names))
+
     def close(self, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end when those in hand are done."""
         self._put(ev.Closed(cancel_futures))
