@@ -220,6 +220,7 @@ class Call:
             self.data,
             self.function,
             self.attachments,
+            self.buffers,
             options=self.options,
         )
         other.kept_as, other.claimed, other.tries = self.kept_as, True, self.tries

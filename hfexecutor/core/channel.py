@@ -200,11 +200,10 @@ class Channel:
         else:
             self.outgoing.give(call)
 
-    def release(self, call: Call) -> None:
+    def release(self, call_id: int) -> None:
         """Note that the worker has done with a call, or is not to have it."""
-        self.fetching.drop(call.id)
-        if call.buffers:
-            self.transfers.release(call)
+        self.fetching.drop(call_id)
+        self.transfers.release(call_id)
 
     # --- messages ----------------------------------------------------------------------------
 

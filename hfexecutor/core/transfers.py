@@ -83,10 +83,11 @@ class Transfers:
         """Take a call that needs buffers, to be handed over when they are there."""
         self._waiting[call.id] = call
 
-    def release(self, call: Call) -> None:
+    def release(self, call_id: int) -> None:
         """Note that the worker has done with a call, or is not to have it."""
-        self._waiting.pop(call.id, None)
-        if self._let_in.pop(call.id, None) is None:
+        self._waiting.pop(call_id, None)
+        call = self._let_in.pop(call_id, None)
+        if call is None:
             return
         for buffer in call.buffers:
             left = self._wanted[buffer.name] = self._wanted[buffer.name] - 1

@@ -330,7 +330,7 @@ class Worker:
         if call is not None:
             self._suspects -= call.lost > 0
             self._begun.discard(call_id)
-            self.channel.release(call)
+            self.channel.release(call_id)
             if not self.held:
                 self._ahead.clear()
         return call

@@ -103,9 +103,9 @@ def test_pauses_grow_while_nothing_arrives():
 def test_what_was_used_least_recently_and_is_not_needed_is_forgotten_first():
     world = Sent(buffer_bytes=2 * RANGE_BYTES)
     a, b = world.bring(buffer("a")), world.bring(buffer("b"))
-    world.transfers.release(a)
-    world.transfers.release(b)
-    world.transfers.release(world.bring(buffer("a")))  # used once more
+    world.transfers.release(a.id)
+    world.transfers.release(b.id)
+    world.transfers.release(world.bring(buffer("a")).id)  # used once more
     world.give(buffer("c"))
     assert world.step() == ([], [])  # not before there is room
     assert world.transfers.to_drop() == (b"b",)
@@ -122,7 +122,7 @@ def test_nothing_is_forgotten_that_a_call_needs(rules):
     world.give(buffer("b"))
     assert world.step() == ([], [])
     assert not world.transfers.is_urgent
-    world.transfers.release(running)
+    world.transfers.release(running.id)
     assert world.step() == ([], [])
     assert world.transfers.to_drop() == (b"a",)
 
@@ -142,7 +142,7 @@ def test_what_nobody_wants_any_more_is_not_sent_on_and_is_forgotten():
     world = Sent()
     call = world.give(buffer("a", 40))
     _, sent = world.step(most=2)
-    world.transfers.release(call)
+    world.transfers.release(call.id)
     assert world.transfers.to_drop() == (b"a",)
     again = world.give(buffer("a", 40))
     assert world.step(most=2) == ([], [])  # not while the worker is being told
@@ -158,7 +158,7 @@ def test_what_nobody_wants_any_more_is_not_sent_on_and_is_forgotten():
 
 def test_where_there_is_no_room_all_is_forgotten_that_is_not_needed_and_then_calls_fail():
     world = Sent()
-    world.transfers.release(world.bring(buffer("a")))
+    world.transfers.release(world.bring(buffer("a")).id)
     call = world.give(buffer("b", 2))
     _, ((number, _, _), _) = world.step()
     assert world.transfers.refused(number, 0.0, jitter=1.0) == []
@@ -173,7 +173,7 @@ def test_where_there_is_no_room_all_is_forgotten_that_is_not_needed_and_then_cal
 def test_a_call_that_is_taken_back_before_it_is_let_in_leaves_no_trace():
     world = Sent(buffer_bytes=RANGE_BYTES)
     running = world.bring(buffer("a"))
-    world.transfers.release(world.give(buffer("b")))
+    world.transfers.release(world.give(buffer("b")).id)
     assert world.step() == ([], [])
-    world.transfers.release(running)
+    world.transfers.release(running.id)
     assert not world.transfers.is_urgent
