@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 1.0  # seconds between two looks at what tells of no changes
 _PAUSE = 0.1  # after each batch, for more to come together
+_LINES_A_SECOND = 2000  # at most: a browser that got more would fall behind, and stand still
 _TOO_MANY = 5 * MOST_LINES  # lines: of a log that is ahead by more, earlier ones are passed over
 _RUNNING = re.compile(r'(<time [^>]*data-since="\d+"[^>]*>)[^<]*')
 
@@ -99,10 +100,11 @@ async def job(
         while True:
             news.clear()
             over = job.stage.over and job.log.ended
-            batch = []
+            batch, pause = [], _PAUSE
             if position is not None and at < job.log.total:
-                at, html = _follow(job.log, search, at, render_lines)
-                batch.append(event("log", html, at))
+                lines = _follow(job.log, search, at)
+                at, pause = lines.position, max(pause, len(lines.lines) / _LINES_A_SECOND)
+                batch.append(event("log", render_lines(lines), at))
             batch += parts.changed(await render())
             if batch:
                 yield batch
@@ -111,15 +113,13 @@ async def job(
                     yield [event("end", "")]
                     return
                 await _wait(news, _INTERVAL)
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
     finally:
         stop()
 
 
-def _follow(
-    log: Log, search: Search, position: int, render: Callable[[Lines], str]
-) -> tuple[int, str]:
-    """Return the next position, and the lines before it: of many the last ones."""
+def _follow(log: Log, search: Search, position: int) -> Lines:
+    """Return the lines from a position on: of many the last ones."""
     begin = position if search.text else max(position, log.total - _TOO_MANY)
     events, after = log.after(begin)
     first = after - len(events)
@@ -127,7 +127,7 @@ def _follow(
     found = [pair for pair in pairs if search.keeps(pair[1])]
     kept = found[-MOST_LINES:]
     skipped = kept[0][0] if kept and (len(kept) < len(found) or first > position) else None
-    return after, render(Lines(search.lines(kept), after, skipped))
+    return Lines(search.lines(kept), after, skipped)
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const MOST_LINES = 3000; // of a log, in the page: the oldest ones go
+  const MOST_LINES = 2000; // of a log, in the page: the oldest ones go
   const NEAR = 40; // pixels from its end at which a log is followed
   const SAY_EVERY = 5000; // milliseconds between two things that are read aloud
   const TYPING = 250; // milliseconds without a key before what was typed is looked for
@@ -119,9 +119,9 @@
     const box = log();
     const lines = document.getElementById("lines");
     const follow = isAtEnd(box);
-    lines.append(parse(html));
+    lines.append(...parse(html).children); // not the white space between them, which would stay
     if (follow) {
-      while (lines.children.length > MOST_LINES) lines.firstElementChild.remove();
+      for (const old of [...lines.children].slice(0, -MOST_LINES)) old.remove();
       showEnd();
     }
     newest.hidden = isAtEnd(box);
@@ -145,7 +145,7 @@
   async function search(form) {
     const query = new URLSearchParams(new FormData(form));
     if (!query.get("q")) query.delete("q");
-    const url = form.getAttribute("action") + (query.size ? `?${query}` : "");
+    const url = form.getAttribute("action") + (String(query) ? `?${query}` : "");
     const mine = ++asked;
     const reply = await fetch(url).catch(() => null);
     if (!reply || !reply.ok || mine !== asked) return;
