@@ -19,7 +19,7 @@ _MUCH: Final = 0.2  # a share that is worth a sentence
 _BUSY: Final = 0.7  # a share of the slots' time that calls should have
 _SHORT: Final = 0.005  # seconds of a call that is short beside what it takes to hand it out
 _MANY: Final = 100  # calls of which half are short
-_TAIL: Final = 1.0  # seconds for which few slots have work
+_TAIL: Final = 1.0  # seconds that are worth a sentence
 
 
 def findings(
@@ -131,7 +131,7 @@ def _idle_at_the_end(lanes: Sequence[Lane], shares: dict[str, float], now: float
     last = max(lane.bars[-1].ended for lane in lanes if lane.bars)
     seconds = sum(max(0.0, phases(lane.job, now)[3] - last) for lane in lanes)
     total = sum(shares.values())
-    if not total or seconds / total < _MUCH:
+    if not total or seconds / total < _MUCH or seconds / len(lanes) < _TAIL:
         return ""
     return (
         f"After the last call jobs were there for another {duration(seconds / len(lanes))}: they "

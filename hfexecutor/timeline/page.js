@@ -348,7 +348,7 @@
     pen.lineTo(Math.min(width, X(last)), y);
     pen.stroke();
     pen.setLineDash([]);
-    const text = "$" + (most >= 1 ? most.toFixed(2) : most.toFixed(4));
+    const text = "cost $" + (most >= 1 ? most.toFixed(2) : most.toFixed(4));
     const wide = pen.measureText(text).width;
     pen.fillStyle = colours.page;
     pen.globalAlpha = 0.8;
