@@ -55,7 +55,7 @@ class Observer:
         self._summed_up: list[int] = []  # calls that have failed, and of which maps have told
         self._began_at: float | None = None  # with the first call
         self._posted: dict[str, float] = {}  # workers whose job is not over, and since when
-        self._asked: dict[str, do.Post] = {}  # what was asked for
+        self._asked: dict[str, do.Post] = {}  # what was asked for, without the calls
         self._jobs: dict[str, ev.JobSeen] = {}  # those of them that are known
         self._began: dict[str, float] = {}  # when they were heard first, in seconds since 1970
         self._up: dict[str, float | None] = {}  # those that run, and when by their own clock
@@ -121,7 +121,7 @@ class Observer:
 
     def _post(self, command: do.Post, now: float) -> None:
         self._posted.setdefault(command.worker, now)
-        self._asked[command.worker] = command
+        self._asked[command.worker] = command._replace(calls=())  # they are to be let go
         if not self._launching:
             self._launching_since = now
         self._launching[command.kind] += 1
