@@ -34,7 +34,6 @@ from hfexecutor.runtime.results_store import ResultsStore
 from hfexecutor.runtime.runner import Runner
 from hfexecutor.stats import describe, describe_html, jobs_of, stats_of
 from hfexecutor.submitting import SubmittingExecutor
-from hfexecutor.timeline.recorded import timeline_of
 from hfexecutor.timeline.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -549,7 +548,13 @@ class HubExecutor(SubmittingExecutor):
             >>> [(call.call, call.name, call.state) for call in timeline.calls]
             [(1, 'abs', 'done'), (2, 'abs', 'done')]
         """
-        timeline = timeline_of(self.name, self._recorder.recording(), self.cost(), time.time())
+        from hfexecutor.timeline.recorded import (  # noqa: PLC0415 - seldom asked for
+            recording_of,
+            timeline_of,
+        )
+
+        recording = recording_of(self._recorder.snapshot())
+        timeline = timeline_of(self.name, recording, self.cost(), time.time())
         if path is not None:
             timeline.save(path)
         return timeline

@@ -1,17 +1,105 @@
-"""From what an executor has recorded, and what its jobs cost, to a timeline."""
+"""From what an executor has recorded, and what its jobs cost, to rows, and to a timeline."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hfexecutor.timeline.recorder import NOWHERE
+from hfexecutor.timeline.spans import CallSpan, JobSpan, Period
 from hfexecutor.timeline.timeline import Timeline
 
 if TYPE_CHECKING:
-    from hfexecutor.cost import Cost
-    from hfexecutor.timeline.recorder import Recording
+    from collections.abc import Sequence
 
-__all__ = ["timeline_of"]
+    from hfexecutor.cost import Cost
+    from hfexecutor.timeline.recorder import Attempt, Job, Snapshot
+    from hfexecutor.timeline.spans import State
+
+__all__ = ["Recording", "recording_of", "timeline_of"]
+
+# By their numbers in the recorder; a place with number 0 is no call's.
+_STATES: Final[tuple[State, ...]] = ("waiting", "waiting", "sent", "done", "failed", "cancelled")
+
+
+class Recording(NamedTuple):
+    """When the run began and ended, its calls and jobs, and how much was left out."""
+
+    began: float | None
+    ended: float | None
+    calls: tuple[CallSpan, ...]
+    jobs: tuple[JobSpan, ...]
+    calls_left_out: int
+    others_left_out: int
+
+
+def recording_of(snapshot: Snapshot) -> Recording:
+    """Return what was recorded as rows: those of attempts that were not the last come first."""
+    jobs = tuple(map(_job_span, snapshot.jobs))
+    ids = [None, *(job.id for job in jobs)]
+    calls = [_attempt_span(attempt, snapshot, ids) for attempt in snapshot.again]
+    names = snapshot.names
+    for number, row in enumerate(zip(*snapshot.columns, strict=True), 1):
+        state, submitted, sent, heard, began, seconds, job, slot, name, error = row
+        if state:
+            calls.append(
+                CallSpan(
+                    call=number,
+                    name=names[name],
+                    state=_STATES[state],
+                    job_id=ids[job],
+                    slot=None if slot == NOWHERE else slot,
+                    submitted=submitted or None,
+                    sent=sent or None,
+                    began=began or None,
+                    seconds=seconds if began else None,
+                    heard=heard or None,
+                    error=names[error],
+                )
+            )
+    return Recording(
+        snapshot.began,
+        snapshot.ended,
+        tuple(calls),
+        jobs,
+        snapshot.calls_left_out,
+        snapshot.others_left_out,
+    )
+
+
+def _attempt_span(attempt: Attempt, snapshot: Snapshot, ids: Sequence[str | None]) -> CallSpan:
+    """Return the row of an attempt after which the call ran again."""
+    submitted, name, raised = snapshot.columns[1], snapshot.columns[8], attempt.raised
+    place = attempt.call - 1
+    return CallSpan(
+        call=attempt.call,
+        name=snapshot.names[name[place]],
+        state="lost" if raised is None else "retried",
+        job_id=ids[attempt.job],
+        slot=None if raised is None else raised.slot,
+        submitted=submitted[place] or None,
+        sent=attempt.sent or None,
+        began=None if raised is None else raised.began,
+        seconds=None if raised is None or raised.began is None else raised.ran,
+        heard=None if raised is None else raised.at,
+        error="" if raised is None else raised.error,
+    )
+
+
+def _job_span(job: Job) -> JobSpan:
+    return JobSpan(
+        id=job.id,
+        url=job.url,
+        flavor=job.flavor,
+        slots=job.slots,
+        launched=job.launched,
+        began=job.began,
+        up=job.up,
+        ended=job.ended,
+        dollars=job.dollars,
+        installs=tuple(Period(*stretch) for stretch in job.installs.values()),
+        transfers=tuple(Period(*stretch) for stretch in job.transfers),
+    )
 
 
 def timeline_of(name: str, recording: Recording, cost: Cost, now: float) -> Timeline:

@@ -7,14 +7,12 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hfexecutor import events
-from hfexecutor.timeline.spans import CallSpan, JobSpan, Period
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfexecutor.timeline.spans import State
 
-__all__ = ["MOST_CALLS", "Recorder", "Recording"]
+__all__ = ["MOST_CALLS", "NOWHERE", "Attempt", "Job", "Recorder", "Snapshot", "Stretch"]
 
 MOST_CALLS: Final = 100_000  # the first ones; of later ones only the number is kept
 MOST_JOBS: Final = 5_000
@@ -23,24 +21,33 @@ MOST_AGAIN: Final = 10_000  # attempts that were lost with their job, or have ra
 MOST_NAMES: Final = 1_000  # of functions, and of exceptions; others have none
 
 _NONE, _WAITING, _SENT, _DONE, _FAILED, _CANCELLED = range(6)
-_STATES: Final[tuple[State, ...]] = ("waiting", "waiting", "sent", "done", "failed", "cancelled")
 _AT_ONCE: Final = 256  # calls for which place is made
-_NOWHERE: Final = 0xFFFF  # for a slot
+NOWHERE: Final = 0xFFFF  # for a slot
 _NEVER: Final = 0.0  # for a moment
 
 
-class Recording(NamedTuple):
-    """What was remembered: when the run began and ended, calls, jobs, and what was left out."""
+class Stretch(NamedTuple):
+    """As :class:`~hfexecutor.timeline.spans.Period`."""
+
+    began: float
+    ended: float | None
+    size: int = 0
+
+
+class Snapshot(NamedTuple):
+    """What was remembered, as it is kept: columns of calls, attempts before their last, jobs."""
 
     began: float | None
     ended: float | None
-    calls: tuple[CallSpan, ...]
-    jobs: tuple[JobSpan, ...]
+    columns: list[array[Any]]
+    again: list[Attempt]
+    names: list[str]
+    jobs: list[Job]
     calls_left_out: int
     others_left_out: int
 
 
-class _Job:
+class Job:
     """What is remembered of a job."""
 
     __slots__ = (
@@ -55,11 +62,19 @@ class _Job:
         self.up: float | None = None
         self.ended: float | None = None
         self.dollars: float | None = None
-        self.installs: dict[float, Period | None] = {}  # by when they began; None: they go on
-        self.transfers: list[Period] = []
+        self.installs: dict[float, Stretch] = {}  # by when they began
+        self.transfers: list[Stretch] = []
+
+    def copy(self) -> Job:
+        """Return another one that stays as it is."""
+        other = Job(self.id)
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.installs, other.transfers = dict(self.installs), list(self.transfers)
+        return other
 
 
-class _Attempt(NamedTuple):
+class Attempt(NamedTuple):
     """An attempt after which the call ran again; `raised`: not because its job was lost."""
 
     call: int
@@ -104,12 +119,12 @@ class Recorder:
         self._lock = threading.Lock()  # guards all that follows: one thread writes, others read
         self._began: float | None = None
         self._ended: float | None = None
-        self._jobs: list[_Job] = []
+        self._jobs: list[Job] = []
         self._numbers: dict[str, int] = {}  # jobs by their id: their place in that list, and 1 more
         self._names = _Names()
         self._left_out = 0
         self._periods = 0
-        self._again: list[_Attempt] = []
+        self._again: list[Attempt] = []
         self._last = 0  # the highest number of a call
         self._state = array("B")
         self._submitted, self._sent, self._heard = array("d"), array("d"), array("d")
@@ -124,7 +139,7 @@ class Recorder:
             (self._started, _NEVER),
             (self._seconds, 0.0),
             (self._job, 0),
-            (self._slot, _NOWHERE),
+            (self._slot, NOWHERE),
             (self._name, 0),
             (self._error, 0),
         )
@@ -159,14 +174,14 @@ class Recorder:
     def _run_ended(self, event: events.RunEnded) -> None:
         self._ended = event.at
 
-    def _job_of(self, job_id: str) -> _Job | None:
+    def _job_of(self, job_id: str) -> Job | None:
         """Return what is known of a job, or make place for it; None where there is none left."""
         number = self._numbers.get(job_id)
         if number is None:
             if len(self._jobs) >= MOST_JOBS:
                 self._left_out += 1
                 return None
-            self._jobs.append(_Job(job_id))
+            self._jobs.append(Job(job_id))
             number = self._numbers[job_id] = len(self._jobs)
         return self._jobs[number - 1]
 
@@ -190,18 +205,18 @@ class Recorder:
         if job is None or not self._has_room():
             return
         began, seconds = event.began, event.seconds
-        job.installs[began] = None if seconds is None else Period(began, began + seconds)
+        job.installs[began] = Stretch(began, None if seconds is None else began + seconds)
 
     def _transferred(self, event: events.Transferred) -> None:
         job = self._job_of(event.job_id)
         if job is None:
             return
-        period = Period(event.at - event.seconds, event.at, event.size)
+        period = Stretch(event.at - event.seconds, event.at, event.size)
         last = job.transfers[-1] if job.transfers else None
         # Parts of one result, and others that are fetched at the same time.
         if last is not None and period.began <= (last.ended or 0.0):
             began, size = min(last.began, period.began), last.size + period.size
-            job.transfers[-1] = Period(began, event.at, size)
+            job.transfers[-1] = Stretch(began, event.at, size)
         elif self._has_room():
             job.transfers.append(period)
 
@@ -246,7 +261,7 @@ class Recorder:
             if place < known:
                 before = self._job[place]
                 if before and before != job and self._jobs[before - 1].ended is not None:
-                    self._keep(_Attempt(call, before, self._sent[place]))
+                    self._keep(Attempt(call, before, self._sent[place]))
                 self._state[place], self._job[place], self._sent[place] = _SENT, job, at
 
     def _call_retried(self, event: events.CallRetried) -> None:
@@ -254,10 +269,10 @@ class Recorder:
         place = event.call - 1
         if place < len(self._state):
             job = self._numbers.get(event.job_id or "", 0)
-            self._keep(_Attempt(event.call, job, self._sent[place], event))
+            self._keep(Attempt(event.call, job, self._sent[place], event))
             self._state[place], self._job[place] = _WAITING, 0
 
-    def _keep(self, attempt: _Attempt) -> None:
+    def _keep(self, attempt: Attempt) -> None:
         if len(self._again) < MOST_AGAIN:
             self._again.append(attempt)
         else:
@@ -285,71 +300,16 @@ class Recorder:
 
     # --- asked about it ----------------------------------------------------------------------
 
-    def recording(self) -> Recording:
-        """Return what is remembered."""
+    def snapshot(self) -> Snapshot:
+        """Return a copy of what is remembered."""
         with self._lock:
-            columns = [column[:] for column, _ in self._columns]
-            again, names = list(self._again), list(self._names.texts)
-            jobs = tuple(map(_job_span, self._jobs))
-            began, ended, left_out = self._began, self._ended, self._left_out
-            calls_left_out = max(0, self._last - MOST_CALLS)
-        ids = [None, *(job.id for job in jobs)]
-        calls = [_attempt_span(one, columns, ids, names) for one in again]
-        for number, row in enumerate(zip(*columns, strict=True), 1):
-            state, submitted, sent, heard, began_at, seconds, job, slot, name, error = row
-            if state != _NONE:
-                calls.append(
-                    CallSpan(
-                        call=number,
-                        name=names[name],
-                        state=_STATES[state],
-                        job_id=ids[job],
-                        slot=None if slot == _NOWHERE else slot,
-                        submitted=submitted or None,
-                        sent=sent or None,
-                        began=began_at or None,
-                        seconds=seconds if began_at else None,
-                        heard=heard or None,
-                        error=names[error],
-                    )
-                )
-        return Recording(began, ended, tuple(calls), jobs, calls_left_out, left_out)
-
-
-def _attempt_span(
-    attempt: _Attempt, columns: list[array[Any]], ids: list[str | None], names: list[str]
-) -> CallSpan:
-    """Return the row of an attempt after which the call ran again."""
-    submitted, name, raised = columns[1], columns[8], attempt.raised
-    place = attempt.call - 1
-    return CallSpan(
-        call=attempt.call,
-        name=names[name[place]],
-        state="lost" if raised is None else "retried",
-        job_id=ids[attempt.job],
-        slot=None if raised is None else raised.slot,
-        submitted=submitted[place] or None,
-        sent=attempt.sent or None,
-        began=None if raised is None else raised.began,
-        seconds=None if raised is None or raised.began is None else raised.ran,
-        heard=None if raised is None else raised.at,
-        error="" if raised is None else raised.error,
-    )
-
-
-def _job_span(job: _Job) -> JobSpan:
-    # One that goes on has no end yet.
-    installs = (period or Period(began, None) for began, period in job.installs.items())
-    return JobSpan(
-        id=job.id,
-        url=job.url,
-        flavor=job.flavor,
-        slots=job.slots,
-        launched=job.launched,
-        began=job.began,
-        up=job.up,
-        ended=job.ended,
-        dollars=job.dollars,
-        installs=tuple(installs),
-        transfers=tuple(job.transfers),
-    )
+            return Snapshot(
+                began=self._began,
+                ended=self._ended,
+                columns=[column[:] for column, _ in self._columns],
+                again=list(self._again),
+                names=list(self._names.texts),
+                jobs=[job.copy() for job in self._jobs],
+                calls_left_out=max(0, self._last - MOST_CALLS),
+                others_left_out=self._left_out,
+            )

@@ -8,6 +8,7 @@ import pytest
 
 from hfexecutor import events
 from hfexecutor.timeline import recorder as module
+from hfexecutor.timeline.recorded import recording_of
 from hfexecutor.timeline.recorder import Recorder
 
 
@@ -36,7 +37,7 @@ def test_a_call_is_followed_from_its_submission_to_its_outcome(recorder):
     start(recorder)
     recorder(events.CallsSent(107.0, (1,), "j1"))
     recorder(ended(109.0, 1, "j1", 1.5, None, 107.25, 1))
-    (call,) = recorder.recording().calls
+    (call,) = recording_of(recorder.snapshot()).calls
 
     assert (call.call, call.name, call.state) == (1, "work", "done")
     assert (call.job_id, call.slot) == ("j1", 1)
@@ -47,10 +48,10 @@ def test_a_call_is_followed_from_its_submission_to_its_outcome(recorder):
 def test_a_job_is_followed_from_its_request_to_its_bill(recorder):
     start(recorder)
     recorder(events.Installing(108.0, "j1", 107.5, None, failed=False))
-    assert recorder.recording().jobs[0].installs[0].ended is None
+    assert recording_of(recorder.snapshot()).jobs[0].installs[0].ended is None
     recorder(events.Installing(110.0, "j1", 107.5, 2.0, failed=False))
     recorder(events.JobEnded(130.0, "j1", "https://x/j1", 29.0, 105.5, 0.02))
-    (job,) = recorder.recording().jobs
+    (job,) = recording_of(recorder.snapshot()).jobs
 
     assert (job.id, job.url, job.flavor, job.slots) == ("j1", "https://x/j1", "cpu-basic", 2)
     assert (job.launched, job.began, job.up, job.ended) == (100.0, 105.5, 107.0, 130.0)
@@ -62,7 +63,7 @@ def test_parts_that_are_fetched_together_are_one_transfer(recorder):
     start(recorder)
     for ended, seconds in ((110.0, 1.0), (110.5, 1.2), (113.0, 0.5)):
         recorder(events.Transferred(ended, "j1", seconds, 1000, fetched=True))
-    (job,) = recorder.recording().jobs
+    (job,) = recording_of(recorder.snapshot()).jobs
 
     assert [(period.began, period.ended, period.size) for period in job.transfers] == [
         (109.0, 110.5, 2000),
@@ -78,7 +79,7 @@ def test_a_call_whose_job_was_lost_has_a_row_for_each_try(recorder):
     start(recorder, "j2", 117.0)
     recorder(events.CallsSent(117.0, (1,), "j2"))
     recorder(ended(119.0, 1, "j2", 1.0, None, 117.5, 0))
-    lost, done = recorder.recording().calls
+    lost, done = recording_of(recorder.snapshot()).calls
 
     assert (lost.state, lost.job_id, lost.sent, lost.began) == ("lost", "j1", 107.0, None)
     assert (done.state, done.job_id, done.sent, done.began) == ("done", "j2", 117.0, 117.5)
@@ -90,7 +91,7 @@ def test_a_call_that_was_given_back_was_not_lost(recorder):
     start(recorder, "j2")
     recorder(events.CallsSent(107.0, (1,), "j1"))
     recorder(events.CallsSent(108.0, (1,), "j2"))
-    (call,) = recorder.recording().calls
+    (call,) = recording_of(recorder.snapshot()).calls
 
     assert (call.state, call.job_id, call.sent) == ("sent", "j2", 108.0)
 
@@ -100,12 +101,15 @@ def test_a_call_that_has_raised_and_ran_again_has_a_row_for_each_time(recorder):
     start(recorder)
     recorder(events.CallsSent(107.0, (1,), "j1"))
     recorder(events.CallRetried(108.0, 1, "j1", "attempt 1 ended", 1.0, 107.25, 1, 0.5))
-    assert [call.state for call in recorder.recording().calls] == ["retried", "waiting"]
+    assert [call.state for call in recording_of(recorder.snapshot()).calls] == [
+        "retried",
+        "waiting",
+    ]
     recorder(events.JobEnded(109.0, "j1", "", 9.0))  # later, and not what made it run again
     start(recorder, "j2", 117.0)
     recorder(events.CallsSent(117.0, (1,), "j2"))
     recorder(ended(119.0, 1, "j2", 1.0, None, 117.5, 0))
-    first, second = recorder.recording().calls
+    first, second = recording_of(recorder.snapshot()).calls
 
     assert (first.state, first.job_id, first.slot, first.sent) == ("retried", "j1", 1, 107.0)
     assert (first.began, first.ended, first.heard) == (107.25, 107.75, 108.0)
@@ -120,7 +124,7 @@ def test_each_end_of_a_call_is_a_state(recorder):
     recorder(ended(108.0, 1, "j1", 0.5, "ValueError", 107.1, 0))
     recorder(events.CallCancelled(108.0, 2))
 
-    states = [(call.state, call.error) for call in recorder.recording().calls]
+    states = [(call.state, call.error) for call in recording_of(recorder.snapshot()).calls]
     assert states == [("failed", "ValueError"), ("cancelled", ""), ("waiting", "")]
 
 
@@ -128,7 +132,7 @@ def test_numbers_that_were_never_submitted_are_no_calls(recorder):
     submit(recorder, 3)
     submit(recorder, 2)
 
-    assert [call.call for call in recorder.recording().calls] == [2, 3]
+    assert [call.call for call in recording_of(recorder.snapshot()).calls] == [2, 3]
 
 
 def test_what_is_beyond_the_limits_is_counted(recorder, monkeypatch):
@@ -144,7 +148,7 @@ def test_what_is_beyond_the_limits_is_counted(recorder, monkeypatch):
     recorder(ended(109.0, 5, "j1", 0.5, None, 107.1, 0))
     recorder(events.CallCancelled(109.0, 4))
     recorder(events.RunEnded(110.0, 5, 0, 3, 10.0, None))
-    recording = recorder.recording()
+    recording = recording_of(recorder.snapshot())
 
     assert {call.call for call in recording.calls} == {1, 2}
     assert recording.calls_left_out == 3
@@ -159,7 +163,7 @@ def test_names_without_end_take_no_more_place(recorder, monkeypatch):
     for number, name in enumerate("abca", 1):
         submit(recorder, number, name=name)
 
-    assert [call.name for call in recorder.recording().calls] == ["a", "b", "", "a"]
+    assert [call.name for call in recording_of(recorder.snapshot()).calls] == ["a", "b", "", "a"]
 
 
 def test_it_may_be_asked_while_events_come(recorder):
@@ -171,7 +175,7 @@ def test_it_may_be_asked_while_events_come(recorder):
     thread = threading.Thread(target=work)
     thread.start()
     while thread.is_alive():
-        for call in recorder.recording().calls:
+        for call in recording_of(recorder.snapshot()).calls:
             assert (call.state == "done") == (call.heard is not None)
     thread.join()
-    assert len(recorder.recording().calls) == 2999
+    assert len(recording_of(recorder.snapshot()).calls) == 2999
