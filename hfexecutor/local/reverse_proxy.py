@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("hfexecutor")
 _MAX_HEAD = 32 * 1024
 _MAX_ANSWERED = 64 << 20
+_AHEAD = 1 << 20  # bytes that are taken from a client before the job has taken them
 _FREE_BYTES = 4096  # too few to be worth a timer
 
 
@@ -118,6 +119,7 @@ class Proxy(asyncio.Protocol):
         self._upgrade = self._raw = False
         self._fault: str | None = None
         self._sent = 0  # bytes of a reply that is cut
+        self._rest = 0  # bytes of a body that pass unread
         self._upstream: _Upstream | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
@@ -146,6 +148,10 @@ class Proxy(asyncio.Protocol):
             assert self._upstream is not None
             self._upstream.transport.write(data)
             return
+        if self._rest:
+            data = self._pass_body(data)
+            if not data:
+                return
         self._parser.receive_data(data)
         if self._waiting is None:
             self._advance()
@@ -259,6 +265,7 @@ class Proxy(asyncio.Protocol):
                 )
             except OSError:
                 return False
+        self._upstream.transport.set_write_buffer_limits(_AHEAD)
         return True
 
     def _open(self, request: h11.Request) -> None:
@@ -271,6 +278,26 @@ class Proxy(asyncio.Protocol):
         else:
             self._writer = _Copy()
             self._passed_on.append(_head(request, headers))
+            length = int(_value(headers, b"content-length", b"0"))
+            if length and not (self._fault or self._upgrade):
+                self._begin_body(length)
+
+    def _begin_body(self, length: int) -> None:
+        """Let a body of a known length pass: to parse it takes longer than all the rest."""
+        arrived, _ = self._parser.trailing_data
+        self._rest, self._parser = length, _new_parser()
+        if more := self._pass_body(bytes(arrived)):
+            self._parser.receive_data(more)
+
+    def _pass_body(self, data: bytes) -> bytes:
+        """Hand on what belongs to a body; return what comes after it."""
+        body = data if len(data) <= self._rest else data[: self._rest]
+        self._rest -= len(body)
+        self._passed_on.append(body)
+        self._write()
+        if not self._rest:
+            self._end_request()
+        return data[len(body) :]
 
     def _pass_on(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         assert self._writer is not None
