@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .event_loop import EventLoop
     from .messages import Reply
 
+    Body = bytes | tuple[Buffer, ...]
+
 __all__ = ["HTTPServer"]
 
 _MOST_CONNECTIONS = 48  # a client fetches over 16 at once, and another one may be there
@@ -56,10 +58,11 @@ class HTTPServer:
     ) -> None:
         self._loop = loop
         self._handle = handle
-        self.take_range = take_range
+        self._take_range = take_range
         self._tickets = 0
         self._standing: dict[int, _Connection] = {}  # those that wait for a reply, by ticket
-        self._large: deque[tuple[_Connection, Callable[[], tuple[Buffer, ...]]]] = deque()
+        # Answers that take their time to make, and whose.
+        self._large: deque[tuple[_Connection, Callable[[], tuple[int, Body]]]] = deque()
         self._connections: dict[_Connection, None] = {}  # the longest silent first
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._looks = False  # for connections that take too long
@@ -108,15 +111,25 @@ class HTTPServer:
         status, reply = answer
         if isinstance(reply, bytes):
             return status, reply
-        self._large.append((connection, reply))
-        self._loop.at(self._loop.clock(), self._reply_large)
+        self._answer_later(connection, lambda: (_OK, reply()))
         return None
+
+    def take(self, connection: _Connection, body: bytes | bytearray) -> None:
+        """Take the body of a POST of a range, to be answered soon."""
+        self._answer_later(connection, lambda: self._take_range(body))
+
+    def _answer_later(
+        self, connection: _Connection, answer: Callable[[], tuple[int, Body]]
+    ) -> None:
+        self._large.append((connection, answer))
+        self._loop.at(self._loop.clock(), self._reply_large)
 
     def _reply_large(self) -> None:
         """Give one large answer, and the next one in the next round: small ones come between."""
-        connection, reply = self._large.popleft()
+        connection, answer = self._large.popleft()
         if connection.is_open:
-            connection.reply(reply())
+            status, body = answer()
+            connection.reply(body, status)
         if self._large:
             self._loop.at(self._loop.clock(), self._reply_large)
 
@@ -230,11 +243,11 @@ class _Connection:
         self._serve()
         self._watch(was_begun=was_begun)
 
-    def reply(self, body: bytes | tuple[Buffer, ...]) -> None:
+    def reply(self, body: Body, status: int = _OK) -> None:
         """Answer the request that waits for it, and go on with those that came after it."""
         request, self._standing = self._standing, None
         assert request is not None
-        self._respond(request, _OK, body)
+        self._respond(request, status, body)
         self._serve()
         self._watch(was_begun=self._parser.begun)
 
@@ -245,7 +258,9 @@ class _Connection:
             if request.method == "GET":
                 body = _AT_HOME
             elif request.path == PATH:
-                status, body = self._server.take_range(request.body)
+                self._server.take(self, request.body)
+                self._standing = request
+                return
             elif request.method == "POST":
                 answer = self._server.handle(self, request.body)
                 if answer is None:
@@ -254,7 +269,7 @@ class _Connection:
                 status, body = answer
             self._respond(request, status, body)
 
-    def _respond(self, request: Request, status: int, body: bytes | tuple[Buffer, ...]) -> None:
+    def _respond(self, request: Request, status: int, body: Body) -> None:
         keep = request.keep and status == _OK
         self._last = not keep
         if not self._answers:
