@@ -139,8 +139,6 @@ def _copy(view: memoryview) -> memoryview:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     else:
         memory = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)  # to get it page by page takes longer than to fill it
     for start in range(0, size, RANGE_BYTES):  # not at once: others want to run meanwhile
         memory[start : start + RANGE_BYTES] = view[start : start + RANGE_BYTES]
     return memoryview(memory).toreadonly()
