@@ -7,8 +7,9 @@ The worker forgets nothing by itself: what it has is what is written here.
 =========  =======================================  ==============================================
 a buffer   what it is                               what ends it
 =========  =======================================  ==============================================
-MOVING     wanted by a call that was let in         all ranges have arrived (KEPT); nobody wants it
-                                                    any more (DROPPING)
+MOVING     wanted by a call that was let in, or     all ranges have arrived (KEPT); room is wanted,
+           there in part, and not sent on until     and no call needs it (DROPPING)
+           one wants it again
 KEPT       there as a whole                         room is wanted, and it was used least recently
                                                     of those that no call needs (DROPPING)
 DROPPING   the worker is told to forget it          it has answered (unknown)
@@ -93,13 +94,17 @@ class Transfers:
             left = self._wanted[buffer.name] = self._wanted[buffer.name] - 1
             if not left:
                 del self._wanted[buffer.name]
-                self._abandon(buffer.name)
 
-    def _abandon(self, name: bytes) -> None:
-        """Send no more of a buffer that nobody wants, and have the worker forget what it has."""
+    def _unwanted(self) -> list[bytes]:
+        """Return what no call needs: what is there in part, then what was used least recently."""
+        return [name for name in (*self._moving, *self._kept) if name not in self._wanted]
+
+    def _give_up(self, name: bytes) -> int:
+        """Have the worker forget a buffer; return how large it is."""
         moving = self._moving.pop(name, None)
-        if moving is not None:
-            self._to_drop[name] = moving.buffer.size
+        size = self._kept.pop(name) if moving is None else moving.buffer.size
+        self._to_drop[name] = size
+        return size
 
     def let_in(self) -> list[Call]:
         """Let calls in as far as there is room; return those whose buffers are all there."""
@@ -132,12 +137,11 @@ class Transfers:
         moving = sum(moving.buffer.size for moving in self._moving.values())
         taken = sum(self._kept.values()) + moving + sum(buffer.size for buffer in new)
         count = len(self._kept) + len(self._moving) + len(new)
-        for name, size in list(self._kept.items()) if new else ():
+        for name in self._unwanted() if new else ():
             if taken <= self._rules.buffer_bytes and count <= self._rules.buffers:
                 break
-            if name not in self._wanted and name not in names:
-                self._to_drop[name] = self._kept.pop(name)
-                taken, count = taken - size, count - 1
+            if name not in names:
+                taken, count = taken - self._give_up(name), count - 1
         fits = taken <= self._rules.buffer_bytes and count <= self._rules.buffers
         gone = not (self._to_drop or self._dropping)
         return not new or (gone and (fits or not self._let_in))
@@ -149,9 +153,9 @@ class Transfers:
 
     def forget(self, names: Iterable[bytes]) -> bool:
         """Have the worker forget those of these buffers that no call needs; say whether any."""
-        found = [name for name in names if name in self._kept and name not in self._wanted]
+        found = set(names).intersection(self._unwanted())
         for name in found:
-            self._to_drop[name] = self._kept.pop(name)
+            self._give_up(name)
         return bool(found)
 
     @property
@@ -190,13 +194,16 @@ class Transfers:
         """
         self.tick(now)
         while len(self._under_way) < most and self.again_at == math.inf:
-            turn = next((name for name, one in self._moving.items() if one.to_send), None)
+            turn = next((name for name in self._moving if self._is_to_send(name)), None)
             if turn is None:
                 return
             moving = self._moving[turn] = self._moving.pop(turn)  # the others are before it now
             sent, part = number(), moving.to_send.popleft()
             self._under_way[sent] = (moving, part)
             yield sent, moving.buffer, part
+
+    def _is_to_send(self, name: bytes) -> bool:
+        return bool(self._moving[name].to_send) and name in self._wanted
 
     def _answered(self, number: int) -> tuple[_Moving, int] | None:
         """Take the answer to a range; None if nobody wants to know any more."""
@@ -248,11 +255,11 @@ class Transfers:
         if answered is None:
             return []
         name = answered[0].buffer.name
-        unwanted = [kept for kept in self._kept if kept not in self._wanted]
+        unwanted = [other for other in self._unwanted() if other != name]
         if not (unwanted or self._to_drop or self._dropping):
             return self._wanting(name)
-        for kept in unwanted:
-            self._to_drop[kept] = self._kept.pop(kept)
+        for other in unwanted:
+            self._give_up(other)
         self._moving[name] = _Moving(answered[0].buffer)
         self._pause(now, jitter)
         return []

@@ -138,22 +138,35 @@ def test_a_call_that_needs_more_than_there_may_be_is_let_in_alone():
     assert done == [large]
 
 
-def test_what_nobody_wants_any_more_is_not_sent_on_and_is_forgotten():
+def test_what_nobody_wants_any_more_is_not_sent_on_and_is_not_sent_again_either():
     world = Sent()
-    call = world.give(buffer("a", 40))
-    _, sent = world.step(most=2)
+    call = world.give(buffer("a", 4))
+    _, ((one, _, _), (other, _, _)) = world.step(most=2)
     world.transfers.release(call.id)
-    assert world.transfers.to_drop() == (b"a",)
-    again = world.give(buffer("a", 40))
-    assert world.step(most=2) == ([], [])  # not while the worker is being told
-    world.transfers.dropped([b"a"])
-    assert world.transfers.arrived(sent[0][0]) == []
-    assert world.transfers.arrived(sent[1][0]) == []
-    _, anew = world.step(most=40)
-    assert len(anew) == 40
-    for number, _, _ in anew:
-        done = world.transfers.arrived(number)
-    assert done == [again]
+    assert world.transfers.arrived(one) == []
+    assert world.step() == ([], [])
+    again = world.give(buffer("a", 4))
+    _, sent = world.step()
+    assert [part for _, _, part in sent] == [2, 3]
+    arrived = [world.transfers.arrived(number) for number in (other, *(one[0] for one in sent))]
+    assert arrived == [[], [], [again]]
+
+
+def test_what_is_there_in_part_and_not_needed_is_forgotten_first():
+    world = Sent(buffer_bytes=3 * RANGE_BYTES)
+    world.transfers.release(world.bring(buffer("a")).id)
+    call = world.give(buffer("b", 2))
+    _, ((old, _, _),) = world.step(most=1)
+    world.transfers.release(call.id)
+    world.give(buffer("c"))
+    world.step()
+    assert world.transfers.to_drop() == (b"b",)
+    world.transfers.dropped([b"b"])
+    again = world.give(buffer("b"))
+    _, sent = world.step()
+    assert [name for _, name, _ in sent] == ["c", "b"]
+    assert world.transfers.arrived(old) == []  # of the former try
+    assert world.transfers.arrived(sent[1][0]) == [again]
 
 
 def test_where_there_is_no_room_all_is_forgotten_that_is_not_needed_and_then_calls_fail():
