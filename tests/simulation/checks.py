@@ -733,7 +733,9 @@ class Checks:
             f"{len(machine.past_jobs)} of {jobs}, {recent} of them recent",
         )
         size = size_of(machine)
-        enough = 2000 + 60 * len(machine.pending.open) + 1500 * len(machine.workers)
+        enough = (
+            4500 + 60 * len(machine.pending.open) + 1500 * len(machine.workers)
+        )  # the times of late calls
         enough += 20 * self.plan.buffers * len(machine.workers)
         enough += 5 * len(machine.past_jobs) + 4 * jobs + 20 * min(jobs, 1000)  # and their bills
         self.check("little is kept", size <= enough, f"{size} things, {machine!r}")
