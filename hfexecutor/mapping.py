@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sized
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
+from hfexecutor.labels import check_name
 from hfexecutor.mapped_calls import MapOptions, MappedCalls
 from hfexecutor.mapped_results import Raise, Return, run_keeping, run_rows
 from hfexecutor.payload.async_functions import refuse_async
@@ -223,6 +226,7 @@ class MappingExecutor(Executor):
         ordered: bool = True,
         return_exceptions: Literal[False] = False,
         progress: bool = False,
+        resume: str | None = None,
     ) -> AsyncIterator[T]: ...
     @overload
     def amap(
@@ -235,6 +239,7 @@ class MappingExecutor(Executor):
         ordered: bool = True,
         return_exceptions: bool,
         progress: bool = False,
+        resume: str | None = None,
     ) -> AsyncIterator[T | BaseException]: ...
 
     def amap(
@@ -247,6 +252,7 @@ class MappingExecutor(Executor):
         ordered: bool = True,
         return_exceptions: bool = False,
         progress: bool = False,
+        resume: str | None = None,
     ) -> AsyncIterator[T | BaseException]:
         """Return an async iterator over ``fn``'s results, for ``async for``.
 
@@ -254,6 +260,9 @@ class MappingExecutor(Executor):
         for the event loop is free. Submitting many calls takes it a moment: `buffersize` spreads
         that. Leaving the loop early cancels what has not begun when asyncio closes the iterator,
         which it does soon; ``contextlib.aclosing`` makes it certain.
+
+        With `resume` calls are submitted when the loop begins: what earlier runs have completed is
+        read first, in a thread.
 
         Example:
             >>> import asyncio
@@ -273,8 +282,28 @@ class MappingExecutor(Executor):
             return_exceptions=return_exceptions,
             progress=progress,
         )
+        length = _length(iterables)
+        if resume is not None:
+            refuse_async(fn)  # now, as all else that is wrong is told now
+            check_name("resume", resume)
+            return self._amap_resumed(resume, fn, rows, options, length)
         submit = self._submit_for(None)
-        return _calls(self, fn, rows, options, _length(iterables), submit=submit).results_async()
+        return _calls(self, fn, rows, options, length, submit=submit).results_async()
+
+    async def _amap_resumed(
+        self,
+        resume: str,
+        fn: Callable[..., T],
+        rows: Iterable[Row],
+        options: MapOptions,
+        length: int | None,
+    ) -> AsyncIterator[T | BaseException]:
+        """Submit once earlier results are at hand, then yield what comes of it."""
+        submit = await asyncio.to_thread(self._submit_for, resume)
+        results: Any = _calls(self, fn, rows, options, length, submit=submit).results_async()
+        async with contextlib.aclosing(results):
+            async for result in results:
+                yield result
 
     def _jobs(self) -> Callable[[], Jobs | None]:
         """Return what tells of the jobs that calls run in; of None where there are none."""

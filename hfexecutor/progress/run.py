@@ -44,6 +44,8 @@ class RunProgress:
                     self._display.start()
             case events.CallEnded(error=error):
                 self._tally.end(1, int(error is not None))
+            case events.CallRetried():
+                self._tally.retry()
             case events.CallCancelled():
                 self._tally.cancel(1)
             case events.CallPrinted(call=call, text=text):

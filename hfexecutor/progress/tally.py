@@ -38,6 +38,7 @@ class Standing(NamedTuple):
         left: Seconds that the rest may take, None while nobody can tell.
         jobs: The jobs; None where the calls do not run in jobs.
         over: Nothing more will come.
+        retried: Times that one of them was to run again because of what it has raised.
     """
 
     done: int
@@ -47,6 +48,7 @@ class Standing(NamedTuple):
     left: float | None
     jobs: Jobs | None
     over: bool = False
+    retried: int = 0
 
 
 class Tally:
@@ -68,7 +70,7 @@ class Tally:
         self._expected = expected
         self._clock = clock
         self._lock = threading.Lock()  # guards all that follows
-        self._added = self._done = self._failed = 0
+        self._added = self._done = self._failed = self._retried = 0
         self._all_added = False
         self._began: float | None = None
         self._working: float | None = None  # since when a job, or anything, works
@@ -91,6 +93,11 @@ class Tally:
         with self._lock:
             self._done += count
             self._failed += failed
+
+    def retry(self) -> None:
+        """Count one that runs again because of what it has raised."""
+        with self._lock:
+            self._retried += 1
 
     def cancel(self, count: int) -> None:
         """Take out what was cancelled."""
@@ -120,4 +127,6 @@ class Tally:
             left = None
             if self._done and self._working is not None and not over:
                 left = (total - self._done) * (now - self._working) / self._done
-            return Standing(self._done, self._failed, total, now - began, left, jobs, over)
+            return Standing(
+                self._done, self._failed, total, now - began, left, jobs, over, self._retried
+            )

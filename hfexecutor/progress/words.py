@@ -31,7 +31,7 @@ def around_bar(title: str, standing: Standing, width: int) -> tuple[str, str]:
     times = _clock(standing.seconds)
     if not standing.over:
         times += f"<{'?' if standing.left is None else _clock(standing.left)}"
-    failed = f"{standing.failed:,} failed" if standing.failed else ""
+    failed = _troubles(standing)
     jobs, dollars, why = _jobs(standing), _dollars(standing), _why(standing)
     heads = [f"{title} {percent}" if title else percent, percent]
     waits = standing.jobs is not None and not standing.jobs.running and not standing.over
@@ -57,13 +57,24 @@ def sentence(title: str, standing: Standing) -> str:
     left = "" if standing.left is None or standing.over else f"about {_clock(standing.left)} left"
     parts = [
         f"{standing.done:,} of {standing.total:,} done",
-        f"{standing.failed:,} failed" if standing.failed else "",
+        _troubles(standing),
         _jobs(standing) + _why(standing),
         _dollars(standing),
         f"after {_clock(standing.seconds)}",
         left,
     ]
     return f"{title}: {', '.join(part for part in parts if part)}"
+
+
+def _troubles(standing: Standing) -> str:
+    """Return what has failed, and what was tried again.
+
+    >>> from hfexecutor.progress.tally import Standing
+    >>> _troubles(Standing(37, 2, 100, 12.0, None, None, retried=3))
+    '2 failed, 3 retried'
+    """
+    parts = [(standing.failed, "failed"), (standing.retried, "retried")]
+    return ", ".join(f"{count:,} {what}" for count, what in parts if count)
 
 
 def _jobs(standing: Standing) -> str:

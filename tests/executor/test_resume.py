@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
@@ -202,3 +203,17 @@ def test_an_executor_that_keeps_nothing_knows_no_bucket(hub):
         assert executor.submit(pow, 2, 5).result() == 32
     asked = hub.requests - before
     assert not [route for route in asked if "bucket" in route]
+
+
+def test_an_async_map_takes_what_was_completed_as_well(make):
+    async def squares(executor: HubExecutor) -> list[int]:
+        found = executor.amap(pow, range(5), [2] * 5, resume="async")
+        return [number async for number in found]
+
+    with make() as executor:
+        assert asyncio.run(squares(executor)) == [0, 1, 4, 9, 16]
+    with make() as executor:
+        assert asyncio.run(squares(executor)) == [0, 1, 4, 9, 16]
+        assert executor.stats().jobs_started == 0
+        with pytest.raises(ValueError, match="resume is a label"):
+            executor.amap(pow, [1], [2], resume="a b")

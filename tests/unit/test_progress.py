@@ -293,3 +293,12 @@ def test_what_the_hub_says_of_its_hardware_stands_there_while_no_job_runs():
     assert ": waiting" not in sentence(
         "work", Standing(0, 0, 9, 5.0, None, jobs._replace(running=1))
     )
+
+
+def test_what_runs_again_is_counted_and_told():
+    tally = Tally()
+    tally.add(2)
+    tally.retry()
+    tally.end(1, 0)
+    assert tally.standing().retried == 1
+    assert "1 of 2 done, 1 retried" in sentence("work", tally.standing())
