@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import cloudpickle
 import pytest
 
 pytestmark = pytest.mark.usefixtures("nightly")
@@ -56,6 +58,24 @@ def test_a_run_that_goes_on_is_drawn_until_now(shell, hub, on, tmp_path):
     assert (done["state"], going["state"]) == ("done", "sent")
     assert not found["over"]
     assert found["shares"]["running"] >= 1.0
+
+
+def raise_once(path):
+    if not path.exists():
+        path.touch()
+        raise OSError(path)
+
+
+@pytest.mark.parametrize("verb", ["timeline", "show"])
+def test_a_call_that_ran_again_is_one_call_with_its_last_outcome(shell, hub, on, tmp_path, verb):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with on(hub, 1, name="again", retry_on=OSError) as executor:
+        executor.submit(raise_once, tmp_path / "once").result()
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    found = json.loads(shell(verb, "again", "--json").stdout)
+    (call,) = found["all_calls" if verb == "show" else "calls"]
+
+    assert (call.get("call", call.get("number")), call["state"]) == (1, "done")
 
 
 def test_a_file_that_cannot_be_written_is_said(shell, tmp_path):
