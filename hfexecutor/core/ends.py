@@ -237,6 +237,8 @@ class Ends:
             self.cancel_job(worker, look=look)
         elif worker.launch.state not in IN_DOUBT:
             self.give_up_launch(worker)
+        else:  # should it make two jobs, the answer tells of one alone
+            self.doubt = True
 
     def retire(self, worker: Worker) -> None:
         """Stop a worker that can be given nothing more, if it has done what it had.

@@ -72,6 +72,19 @@ FOUND = {
         door_outage=0.2,
         rtt=0.0005,
     ),
+    "of two jobs of a launch that was under way at the end one is left": Plan(
+        seed=57,
+        calls=20,
+        workers=4,
+        durations=(3.0,),
+        cold=(0.0, 0.1),
+        post_late=0.6,
+        post_twice=0.5,
+        job_killed=0.8,
+        kill_after=0.5,
+        end="abort",
+        end_early=True,
+    ),
     "jobs that may have a call are stopped until it may not run again": Plan(
         seed=57, calls=60, durations=(0.1,), door_forged=0.3, heals=30.0
     ),
