@@ -39,6 +39,7 @@ class _Process:
         self.hooked = False
         self.sigterm_seen_to = False
         self.hurried = False  # stopping the jobs was interrupted, too
+        self.fork = threading.local()  # `mask`: of signals, before the fork that is under way
 
     def hook(self) -> None:
         if self.hooked:
@@ -48,7 +49,9 @@ class _Process:
         # into the moment before that. The name is private, but it is the stdlib's own way.
         getattr(threading, "_register_atexit", atexit.register)(self.at_exit)
         atexit.register(self.at_last)
-        os.register_at_fork(after_in_child=self.forked)
+        os.register_at_fork(
+            before=self.before_fork, after_in_parent=self.after_fork, after_in_child=self.forked
+        )
 
     def hook_sigterm(self) -> None:
         """Take SIGTERM over where nobody handles it.
@@ -101,9 +104,29 @@ class _Process:
         _join(pools, STOP_TIME)
         _die_of(number)
 
+    def before_fork(self) -> None:
+        """Keep SIGTERM back: the child forgets what arrives before it is set up."""
+        self.fork.mask = None
+        if signal.getsignal(signal.SIGTERM) == self.on_sigterm:
+            self.fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def after_fork(self) -> None:
+        """Let signals through as before."""
+        if self.fork.mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.fork.mask)
+
     def forked(self) -> None:
-        """The jobs stay the parent's; a child that creates an executor starts afresh."""
+        """The jobs stay the parent's; a child that creates an executor starts afresh.
+
+        SIGTERM ends it as if we were not there. A handler in Python runs when the interpreter is
+        next at work, which a child of `multiprocessing` that waits for its next task never is: its
+        pool's `terminate` would wait for it for ever.
+        """
         self.pools = weakref.WeakSet()
+        if self.fork.mask is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.sigterm_seen_to = False
+        self.after_fork()
 
 
 def _join(pools: list[Runner], timeout: float | None = None) -> None:

@@ -437,6 +437,34 @@ def test_a_forked_child_ends_by_itself_and_may_have_an_executor_of_its_own(
     assert hub.running == 0
 
 
+@WARM_FIRST
+def test_sigterm_ends_a_forked_child_until_it_has_an_executor_of_its_own(
+    hub: LocalHub, tmp_path: Path, mode: str
+) -> None:
+    """A handler in Python would never run in a child that waits: a pool of them could not end."""
+    script = run_script(
+        hub,
+        tmp_path,
+        mode,
+        """
+        import os, signal, warnings
+        warnings.simplefilter("ignore")  # newer Pythons warn of a fork with threads
+        def handled():
+            return signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        here = handled()
+        pid = os.fork()
+        if pid == 0:
+            print(here, handled(), flush=True)
+            with HubExecutor(1, **options):
+                print(handled(), flush=True)
+            sys.exit()
+        assert os.waitpid(pid, 0)[1] == 0
+        print(handled(), flush=True)
+        """,
+    )
+    assert script.communicate(timeout=120) == ("True False\nTrue\nTrue\n", "")
+
+
 def test_a_fork_leaves_the_parents_jobs_alone(make: Callable[..., HubExecutor]) -> None:
     with make(1) as executor:
         assert executor.submit(pow, 2, 3).result(30) == 8
