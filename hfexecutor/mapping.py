@@ -12,8 +12,6 @@ from hfexecutor.labels import check_name
 from hfexecutor.mapped_calls import MapOptions, MappedCalls
 from hfexecutor.mapped_results import Raise, Return, run_keeping, run_rows
 from hfexecutor.payload.async_functions import refuse_async
-from hfexecutor.progress.maps import MapProgress
-from hfexecutor.progress.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -347,6 +345,9 @@ def _calls(
 
     watch = None
     if options.progress:
+        from hfexecutor.progress.maps import MapProgress  # noqa: PLC0415 - for who wants to see it
+        from hfexecutor.progress.tally import Tally  # noqa: PLC0415
+
         tally = Tally(executor._jobs(), length)  # noqa: SLF001 - this module's own
         watch = MapProgress(getattr(fn, "__name__", ""), tally, results.failed)
     how = submit_one if single else submit_several
