@@ -96,6 +96,8 @@ class Tracking:
         if self._ends.is_known(job.id):
             return False
         worker = self._state.workers.get(job.launch)
+        if worker is not None and worker.job is None:
+            self._ends.doubt = True  # its launch may be answered with another one
         return worker is None or worker.job is not None
 
     def _note_absence(self, worker: Worker) -> None:
