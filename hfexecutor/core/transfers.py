@@ -39,11 +39,14 @@ __all__ = ["Transfers"]
 class _Moving:
     """A buffer on its way: the ranges that are to be sent, and how many have not arrived.
 
-    One that begins anew is another one: answers to ranges of the former count for nothing.
+    One that begins anew is another one: answers to ranges of the former count for nothing. The
+    buffer itself is only there while a call wants it, for it may be all that keeps its memory.
     """
 
     def __init__(self, buffer: Buffer) -> None:
-        self.buffer = buffer
+        self.buffer: Buffer | None = buffer
+        self.name = buffer.name
+        self.size = buffer.size
         self.to_send = deque(range(-(-buffer.size // wire.RANGE_BYTES)))
         self.missing = len(self.to_send)
 
@@ -94,6 +97,8 @@ class Transfers:
             left = self._wanted[buffer.name] = self._wanted[buffer.name] - 1
             if not left:
                 del self._wanted[buffer.name]
+                if (moving := self._moving.get(buffer.name)) is not None:
+                    moving.buffer = None
 
     def _unwanted(self) -> list[bytes]:
         """Return what no call needs: what is there in part, then what was used least recently."""
@@ -102,7 +107,7 @@ class Transfers:
     def _give_up(self, name: bytes) -> int:
         """Have the worker forget a buffer; return how large it is."""
         moving = self._moving.pop(name, None)
-        size = self._kept.pop(name) if moving is None else moving.buffer.size
+        size = self._kept.pop(name) if moving is None else moving.size
         self._to_drop[name] = size
         return size
 
@@ -121,6 +126,8 @@ class Transfers:
                     self._kept[name] = self._kept.pop(name)  # used last
                 elif name not in self._moving:
                     self._moving[name] = _Moving(buffer)
+                else:
+                    self._moving[name].buffer = buffer
             if self._has_all(call):
                 ready.append(call)
         return ready
@@ -134,7 +141,7 @@ class Transfers:
             return False
         names = {buffer.name for buffer in call.buffers}
         new = [b for b in call.buffers if b.name not in self._kept and b.name not in self._moving]
-        moving = sum(moving.buffer.size for moving in self._moving.values())
+        moving = sum(moving.size for moving in self._moving.values())
         taken = sum(self._kept.values()) + moving + sum(buffer.size for buffer in new)
         count = len(self._kept) + len(self._moving) + len(new)
         for name in self._unwanted() if new else ():
@@ -198,6 +205,7 @@ class Transfers:
             if turn is None:
                 return
             moving = self._moving[turn] = self._moving.pop(turn)  # the others are before it now
+            assert moving.buffer is not None
             sent, part = number(), moving.to_send.popleft()
             self._under_way[sent] = (moving, part)
             yield sent, moving.buffer, part
@@ -208,7 +216,7 @@ class Transfers:
     def _answered(self, number: int) -> tuple[_Moving, int] | None:
         """Take the answer to a range; None if nobody wants to know any more."""
         moving, index = self._under_way.pop(number, (None, 0))
-        if moving is None or self._moving.get(moving.buffer.name) is not moving:
+        if moving is None or self._moving.get(moving.name) is not moving:
             return None
         return moving, index
 
@@ -222,9 +230,9 @@ class Transfers:
         moving.missing -= 1
         if moving.missing:
             return []
-        name = moving.buffer.name
+        name = moving.name
         del self._moving[name]
-        self._kept[name] = moving.buffer.size
+        self._kept[name] = moving.size
         return [call for call in self._wanting(name) if self._has_all(call)]
 
     def _wanting(self, name: bytes) -> list[Call]:
@@ -254,13 +262,16 @@ class Transfers:
         answered = self._answered(number)
         if answered is None:
             return []
-        name = answered[0].buffer.name
+        name, buffer = answered[0].name, answered[0].buffer
+        if buffer is None:
+            del self._moving[name]
+            return []
         unwanted = [other for other in self._unwanted() if other != name]
         if not (unwanted or self._to_drop or self._dropping):
             return self._wanting(name)
         for other in unwanted:
             self._give_up(other)
-        self._moving[name] = _Moving(answered[0].buffer)
+        self._moving[name] = _Moving(buffer)
         self._pause(now, jitter)
         return []
 

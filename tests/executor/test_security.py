@@ -478,7 +478,7 @@ def test_keys_and_tokens_show_nowhere(
         shown += [repr(executor), repr(good), repr(bad), repr(options), repr(connection)]
         shown += [repr(connection.hub), str(vars(executor).values())]
         for worker in workers:
-            spec = compose(connection, options, Post(worker.id, 1, (), 1, True, None))
+            spec = compose(connection, options, Post(worker.id, "", 1, (), 1, True, None))
             seal = connection.seal(worker.id)
             shown += [repr(worker), repr(seal), repr(spec), str(spec.command)]
             shown += [str(spec.labels), str(dict(spec.env)), worker.describe()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 
 import pytest
 
@@ -143,6 +145,10 @@ def test_what_nobody_wants_any_more_is_not_sent_on_and_is_not_sent_again_either(
     call = world.give(buffer("a", 4))
     _, ((one, _, _), (other, _, _)) = world.step(most=2)
     world.transfers.release(call.id)
+    memory = weakref.ref(call.buffers[0])
+    del call
+    gc.collect()
+    assert memory() is None  # nor is it kept here
     assert world.transfers.arrived(one) == []
     assert world.step() == ([], [])
     again = world.give(buffer("a", 4))
