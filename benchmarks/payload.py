@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import multiprocessing
 import os
 import resource
@@ -74,9 +75,11 @@ def some_bytes(size: int) -> bytes:
 
 
 def some_array(size: int) -> Any:
+    import time
+
     import numpy as np
 
-    return np.arange(size // 8)
+    return np.arange(size // 8) + time.time_ns()
 
 
 def same(value: Any) -> Any:
@@ -127,13 +130,16 @@ def warm_up(executor: Executor) -> None:
 # --- results, there and back ------------------------------------------------------------------
 
 
-def seconds(executor: Executor, function: Callable[..., Any], argument: Any, repeat: int) -> float:
+def seconds(
+    executor: Executor, function: Callable[..., Any], make: Callable[[], Any], repeat: int
+) -> float:
     found = []
     for _ in range(repeat):
+        argument = make()  # a new one each time: what a worker has is not sent again
         begun = time.perf_counter()
         value = executor.submit(function, argument).result()
         found.append(time.perf_counter() - begun)
-        del value
+        del value, argument
     return statistics.median(found)
 
 
@@ -141,11 +147,12 @@ def measured(executor: Executor, what: str, kind: str, repeat: int) -> list[floa
     """Return the seconds for each size."""
     column = []
     for size in (int(megabytes * MEGABYTE) for megabytes in SIZES):
-        value = KINDS[kind](size)
-        function, argument = (KINDS[kind], size) if what == "results" else (same, value)
+        results = what == "results"
+        function = KINDS[kind] if results else same
+        make = functools.partial(int if results else KINDS[kind], size)
         often = max(2, repeat // 3) if size > 200 * MEGABYTE else repeat
-        made = [time_of(KINDS[kind], size) for _ in range(3)] if what == "results" else [0.0]
-        column.append(seconds(executor, function, argument, often) - statistics.median(made))
+        made = [time_of(KINDS[kind], size) for _ in range(3)] if results else [0.0]
+        column.append(seconds(executor, function, make, often) - statistics.median(made))
     return column
 
 
@@ -242,7 +249,8 @@ def far(repeat: int, megabytes: int) -> None:
     """Print the seconds, and those that 16 connections need at 2 MiB/s each."""
     with hub_executor(profile="hub") as executor:
         for kind, make in KINDS.items():
-            took = seconds(executor, make, megabytes * MEGABYTE, repeat)
+            size = functools.partial(int, megabytes * MEGABYTE)
+            took = seconds(executor, make, size, repeat)
             best = megabytes * MEGABYTE / (16 * (2 << 20))
             print(f"{kind} | {took:.2f} s | 16 connections carry it in {best:.2f} s", flush=True)
 
