@@ -349,6 +349,11 @@ FIXED: tuple[Plan, ...] = (
         printing=0.3,
         retries=3,
     ),
+    # A run's list is asked for seldom, and fails for good more seldom still.
+    *(
+        Plan(seed=seed, calls=40, durations=(3.0,), workers=4, cold=(5.0, 8.0), list_dies=0.4)
+        for seed in (65, 66)
+    ),
     # Calls that take far longer than others have a backup.
     Plan(
         seed=63, calls=60, batch=60, workers=6, durations=(0.3, 3.0), straggling=0.1, speculate=True
