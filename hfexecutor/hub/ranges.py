@@ -137,6 +137,8 @@ class _Exchange:
         self._request = ("POST", target, query.body, sized)
         self._query = query
         self._ended = False
+        # The connection's own is gone once an answer without a length has begun.
+        self._sock: Any = None
 
     def run(self) -> tuple[int, bytes]:
         """Do it, in a thread."""
@@ -153,7 +155,7 @@ class _Exchange:
     def hang_up(self) -> None:
         """Have it end, from any thread."""
         self._ended = True
-        if (sock := self.connection.sock) is not None:
+        if (sock := self._sock) is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # and no farewell of TLS
 
@@ -179,6 +181,9 @@ class _Exchange:
                 raise NotConnectedError(str(error) or "no connection in time") from error
             sock: Any = self.connection.sock
             sock.settimeout(None)  # from now on who waits says for how long
+        self._sock = self.connection.sock
+        if self._ended:  # it hung up when there was nothing yet to do it with
+            raise CutError("no connection in time")
 
 
 def _is_over(connection: HTTPConnection) -> bool:

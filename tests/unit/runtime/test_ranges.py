@@ -182,6 +182,12 @@ def test_hung_at_any_byte_it_is_asked_for_again(server: Server, at: int) -> None
     assert asyncio.run(fetch(server, Rules())).value() == VALUE
 
 
+def test_an_answer_of_no_length_is_hung_up_on_as_well(server: Server) -> None:
+    server.data = outcome_of(VALUE)
+    server.faults = deque([Fault("flip", len("HTTP/1.1 200 OK\r\n"))])
+    assert asyncio.run(fetch(server, Rules())).value() == VALUE
+
+
 def test_what_never_arrives_is_given_up_and_nothing_wrong_comes_of_it(server: Server) -> None:
     server.data = outcome_of(VALUE)
     server.faults = deque([Fault("flip", 1000)] * 100)
