@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from hfexecutor.options import Options
     from hfexecutor.runtime.connection import Connection
 
-__all__ = ["AdoptedRunner"]
+__all__ = ["RULES", "AdoptedRunner"]
 
-_RULES: Final = Rules(ending=1.0, calm=10.0)  # jobs come and go, without any word of it
+# Jobs come and go without any word of it; and no call is handed over that acknowledgements could
+# travel with, while a job stays for as long as it keeps an outcome that nobody has.
+RULES: Final = Rules(ending=1.0, calm=10.0, acks=1)
 
 
 class AdoptedRunner(Runner):
@@ -75,7 +77,7 @@ class AdoptedRunner(Runner):
         first = int(time.time() * 1000)
         make = partial(_known, self)
         return Machine(
-            limits, _RULES, claim=claim, rng=random.SystemRandom(), adopt=make, first=first
+            limits, RULES, claim=claim, rng=random.SystemRandom(), adopt=make, first=first
         )
 
     def _handle(self) -> None:

@@ -8,13 +8,14 @@ from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.errors import DetachedError, HubUnavailableError, JobLostError
 from hfexecutor.remote import entries as wire
+from hfexecutor.runtime.adopted import RULES
 
 FIRST = 1000
 DOOR = "https://job--1234.hf.jobs"
 
 
 def story() -> Story:
-    told = Story(machine={"adopt": make_call, "first": FIRST})
+    told = Story(RULES, machine={"adopt": make_call, "first": FIRST})
     told.tell()
     assert told.said(do.List) == [do.List()]
     return told
@@ -88,6 +89,17 @@ def test_a_job_that_lives_is_asked_for_everything_by_a_number_that_nobody_has_us
     assert completed(told) == [3]
     assert set(told.machine.pending.open) == {4, 5}
     assert told.machine.adopting.is_complete
+
+
+def test_what_is_heard_after_that_is_acknowledged_at_once_so_that_the_job_may_leave():
+    told = story()
+    told.list(seen("a"))
+    told.hello("a")
+    told.answer(asked(told), ev.Held((4,)))
+    told.outcome("a", 4)
+
+    (send,) = told.said(do.Send)
+    assert ids(send, wire.ACK) == [4]
 
 
 def test_a_job_whose_first_words_are_out_of_sight_is_asked_all_the_same():
