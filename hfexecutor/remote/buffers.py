@@ -14,6 +14,7 @@ A value without large buffers is its pickle, which never begins with a 0.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 from itertools import accumulate
@@ -96,6 +97,19 @@ def layout_of(payload: Buffer) -> tuple[int, ...]:
     return tuple(item for start in starts for item in _BUFFER.unpack_from(payload, start))
 
 
+class _Memory(io.BytesIO):
+    """One that may be collected together with a view of it.
+
+    The collector closes files, which fails as long as there are views; from Python 3.13 on that is
+    printed, although nothing is wrong.
+    """
+
+    def close(self) -> None:
+        """Close it, unless there are views."""
+        with contextlib.suppress(BufferError):
+            super().close()
+
+
 class Place:
     """Where a buffer is read into, and what it becomes: memory that nobody has touched yet.
 
@@ -114,7 +128,7 @@ class Place:
             self.view = memoryview(self._data)
         else:
             # What a BytesIO holds is a bytes object that can be written to, and taken out as it is.
-            self._file = io.BytesIO(bytes(size))
+            self._file = _Memory(bytes(size))
             self.view = self._file.getbuffer()
 
     def take(self) -> Buffer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import sys
 import tracemalloc
 
 import pytest
@@ -142,3 +144,15 @@ def test_a_place_becomes_bytes_without_a_copy():
         tracemalloc.stop()
     assert data[10:20] == b"0123456789"
     assert peak < LARGE
+
+
+@pytest.mark.parametrize("kind", [buffers.BYTES, buffers.WRITABLE])
+def test_a_place_that_is_collected_with_its_view_goes_without_a_word(kind, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    place = Place(kind, LARGE)
+    cycle: list[object] = [place, place.view]
+    cycle.append(cycle)
+    del place, cycle
+    gc.collect()
+    assert said == []
