@@ -14,7 +14,6 @@ A value without large buffers is its pickle, which never begins with a 0.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import struct
 from itertools import accumulate
@@ -106,8 +105,10 @@ class _Memory(io.BytesIO):
 
     def close(self) -> None:
         """Close it, unless there are views."""
-        with contextlib.suppress(BufferError):
+        try:  # noqa: SIM105 - a job's start is not to load contextlib for this
             super().close()
+        except BufferError:
+            pass
 
 
 class Place:
