@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "cut_opening", "layout_of", "load"]
 
 BYTES, BYTEARRAY, WRITABLE = range(3)  # what a buffer has to become
+_MAPPED = 1 << 20  # bytes from which on a place is mapped: a process has some 65,000 mappings
+_STEP = 4 << 20  # bytes that are moved at once
 MOST_BUFFERS = 256  # of one value; what is beyond stays in the pickle
 
 _LEAST = 1 << 16  # what is as large the pickler hands over by itself
@@ -96,23 +98,11 @@ def layout_of(payload: Buffer) -> tuple[int, ...]:
     return tuple(item for start in starts for item in _BUFFER.unpack_from(payload, start))
 
 
-class _Memory(io.BytesIO):
-    """One that may be collected together with a view of it.
-
-    The collector closes files, which fails as long as there are views; from Python 3.13 on that is
-    printed, although nothing is wrong.
-    """
-
-    def close(self) -> None:
-        """Close it, unless there are views."""
-        try:  # noqa: SIM105 - a job's start is not to load contextlib for this
-            super().close()
-        except BufferError:
-            pass
-
-
 class Place:
-    """Where a buffer is read into, and what it becomes: memory that nobody has touched yet.
+    """Where a buffer is read into, and what it becomes.
+
+    Large ones are memory that nobody has touched yet. Not a BytesIO, which has that, too: one that
+    is collected together with a view of it ends the process (CPython 3.12).
 
     Args:
         kind: what it has to become.
@@ -124,20 +114,36 @@ class Place:
 
     def __init__(self, kind: int, size: int) -> None:
         self._kind = kind
-        if kind == BYTEARRAY:
-            self._data = bytearray(size)
-            self.view = memoryview(self._data)
-        else:
-            # What a BytesIO holds is a bytes object that can be written to, and taken out as it is.
-            self._file = _Memory(bytes(size))
-            self.view = self._file.getbuffer()
+        mapped = kind != BYTEARRAY and size >= _MAPPED
+        self._map: Any = _mapped(size) if mapped else None
+        self._array = bytearray(0 if mapped else size)
+        self.view = memoryview(self._array if self._map is None else self._map)
 
     def take(self) -> Buffer:
-        """Return what it becomes. To be called once; where views of it are left, it is copied."""
+        """Return what it becomes. To be called once."""
         if self._kind == WRITABLE:
             return self.view
-        self.view.release()
-        return self._data if self._kind == BYTEARRAY else self._file.getvalue()
+        if self._kind == BYTEARRAY:
+            self.view.release()
+            return self._array
+        return bytes(self.view) if self._map is None else self._moved()
+
+    def _moved(self) -> bytes:
+        """Return what is mapped as bytes: step by step, so that memory is taken once."""
+        import mmap  # noqa: PLC0415
+
+        size = len(self.view)
+        file = io.BytesIO(bytes(size))  # its memory comes with what is written, too
+        for start in range(0, size, _STEP):
+            file.write(self.view[start : start + _STEP])
+            self._map.madvise(mmap.MADV_DONTNEED, start, min(_STEP, size - start))
+        return file.getvalue()
+
+
+def _mapped(size: int) -> Any:
+    import mmap  # noqa: PLC0415 - jobs need it for large values alone
+
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def load(payload: Buffer, places: Sequence[Place] | None = None) -> Any:
