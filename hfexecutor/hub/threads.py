@@ -77,6 +77,7 @@ class _Threads:
     def _work(self) -> None:
         while (task := self._next()) is not None:
             task()
+            del task  # and what it has sent: this thread may wait for a long time
             with self._lock:
                 self._free += 1
 
