@@ -112,9 +112,9 @@ class Notebook:
         bar = f'<progress max="{max(standing.total, 1)}" value="{standing.done}"></progress>'
         words = f"{html.escape(left.strip('| '))} {bar} {html.escape(right.strip('| '))}"
         title = f"{html.escape(self._title)}: " if self._title else ""
-        shown = HTML(f'<div style="font-family: monospace">{title}{words}</div>')  # type: ignore[no-untyped-call]
+        shown = HTML(f'<div style="font-family: monospace">{title}{words}</div>')
         if self._handle is None:
-            self._handle = display(shown, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(shown, display_id=True)
         else:
             self._handle.update(shown)
 
