@@ -127,9 +127,11 @@ class Launches:
         if worker is not None and worker.launch.is_open:
             worker.launch.launched(event.job)
             self._adopt(worker, event.job)
+            return
         # An answer so late that the job was found meanwhile, or that nobody wants it: the worker's
-        # own job is meant if the ids are the same, else it is a second one.
-        elif worker is None or worker.job is None or worker.job.id != event.job.id:
+        # own job is meant, or one that a list has shown and that is on its way out, or another.
+        own = worker is not None and worker.job is not None and worker.job.id == event.job.id
+        if not (own or self._ends.is_known(event.job.id)):
             self._ends.stop_stray(event.job)
 
     def failed(self, event: ev.LaunchFailed) -> None:

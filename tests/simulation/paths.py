@@ -105,6 +105,9 @@ FOUND["what was handed ahead is taken back for slots beside a suspect, over and 
 ).with_changes(
     ["calls=163", "durations=(0.3,)", "retries=2", "flaky=0.1", "retry=True", "straggling=0.1"]
 )
+FOUND["a job that the end has stopped is stopped once more by the late answer of its launch"] = (
+    Plan.of(2450553823).with_changes(["slots=1"])
+)
 
 FIXED: tuple[Plan, ...] = (
     *FOUND.values(),
