@@ -16,7 +16,6 @@ import hmac
 import importlib.util
 import logging
 import queue
-import re
 import secrets
 import struct
 import tempfile
@@ -25,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hfexecutor.bucket_paths import RESULTS_BUCKET, segment_in, segment_path
 from hfexecutor.errors import HubError, HubExecutorError, HubRequestError, HubUnavailableError
 from hfexecutor.hub.launch import load_api
 from hfexecutor.runtime.asking import ask
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 
     from hfexecutor.runtime.connection import Connection
 
-__all__ = ["BUCKET", "MOST_BYTES", "ResultsStore", "read_segment", "superfluous", "write_segment"]
+__all__ = ["MOST_BYTES", "ResultsStore", "read_segment", "superfluous", "write_segment"]
 
 logger = logging.getLogger("hfexecutor")
 
-BUCKET: Final = "hfexecutor-results"
 MOST_BYTES: Final = 4 << 30  # of the bucket; the oldest segments go first
 MOST_SECONDS: Final = 30 * 86400.0  # that a segment is kept
 LARGEST: Final = 64 << 20  # bytes of one result
@@ -49,7 +48,6 @@ _PAUSE: Final = 1.0  # seconds in which results gather
 _PATIENCE: Final = 30.0
 _MAGIC: Final = b"hfexecutor results 2\n"
 _HEAD: Final = struct.Struct("<32s32sQ")  # which call, MAC, length
-_PATH: Final = re.compile(r"([a-zA-Z0-9._-]+)/(\d{13})-[0-9a-f]{16}")
 
 
 def write_segment(key: bytes, name: str, results: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -86,9 +84,10 @@ def _mac(key: bytes, name: str, call: bytes, data: bytes) -> bytes:
 
 
 class Segment(NamedTuple):
-    """A file of the bucket: its path, its size, and when it was written (seconds since 1970)."""
+    """A file of the bucket: path, name, size, and when it was written (seconds since 1970)."""
 
     path: str
+    name: str
     size: int
     written: float
 
@@ -172,7 +171,7 @@ class ResultsStore:
         connection = connections[0]
         api = load_api(connection.hub.endpoint)
         self._token, self._key = connection.token, connection.results_key
-        self._bucket = f"{namespace}/{BUCKET}"
+        self._bucket = f"{namespace}/{RESULTS_BUCKET}"
         with _told("make"):
             api.create_bucket(self._bucket, private=True, exist_ok=True, token=self._token)
         self._folder = tempfile.TemporaryDirectory(prefix="hfexecutor-results-")
@@ -184,7 +183,7 @@ class ResultsStore:
         segments = self._segments()
         if old := superfluous(segments, time.time()):
             self._api.batch_bucket_files(self._bucket, delete=old, token=self._token)
-        wanted = [one for one in segments if one.path not in old and _name_of(one.path) == name]
+        wanted = [one for one in segments if one.path not in old and one.name == name]
         wanted.sort(key=lambda one: one.written)
         files = [(one.path, Path(self._folder.name) / one.path.replace("/", "-")) for one in wanted]
         if files:
@@ -201,10 +200,10 @@ class ResultsStore:
         found = []
         tree = self._api.list_bucket_tree(self._bucket, recursive=True, token=self._token)
         for entry in tree:
-            match = _PATH.fullmatch(entry.path)
-            if match is not None:
+            told = segment_in(entry.path)
+            if told is not None:
                 size = getattr(entry, "size", 0) or 0
-                found.append(Segment(entry.path, size, int(match[2]) / 1000))
+                found.append(Segment(entry.path, told.name, size, told.written))
         return found
 
     # --- writing -----------------------------------------------------------------------------
@@ -267,14 +266,10 @@ class ResultsStore:
         with self._lock:
             self._open()
         assert self._api is not None
-        path = f"{name}/{int(time.time() * 1000):013d}-{secrets.token_hex(8)}"
+        path = segment_path(name, time.time(), secrets.token_hex(8))
         data = write_segment(self._key, name, results)
         with _told("write"):
             self._api.batch_bucket_files(self._bucket, add=[(data, path)], token=self._token)
-
-
-def _name_of(path: str) -> str:
-    return path.partition("/")[0]
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from huggingface_hub.errors import BucketNotFoundError
 
 import hfexecutor
 from hfexecutor import HubExecutor
+from hfexecutor.bucket_paths import RESULTS_BUCKET
 from hfexecutor.local import LocalHub
 from hfexecutor.runtime import results_store
 from hfexecutor.runtime.keys import key_of_results
@@ -121,7 +122,7 @@ def test_the_bucket_is_private_and_what_was_changed_in_it_is_not_believed(make, 
     mark, marks = begun
     with make(1) as executor:
         list(executor.map(mark, range(3), resume="spoilt"))
-    bucket = f"{hub.namespace}/{results_store.BUCKET}"
+    bucket = f"{hub.namespace}/{RESULTS_BUCKET}"
     assert api.bucket_info(bucket).private
     (file,) = api.list_bucket_tree(bucket, prefix="spoilt/", recursive=True)
     api.batch_bucket_files(bucket, add=[(b"hfexecutor results 2\n" + bytes(500), file.path)])
@@ -132,7 +133,7 @@ def test_the_bucket_is_private_and_what_was_changed_in_it_is_not_believed(make, 
 
 def kept(api: HfApi, hub: LocalHub, name: str, folder: Path) -> set[bytes]:
     """Return what stands for the calls whose results are in the bucket."""
-    bucket = f"{hub.namespace}/{results_store.BUCKET}"
+    bucket = f"{hub.namespace}/{RESULTS_BUCKET}"
     try:
         tree = list(api.list_bucket_tree(bucket, prefix=f"{name}/", recursive=True))
     except BucketNotFoundError:

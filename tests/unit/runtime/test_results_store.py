@@ -52,13 +52,13 @@ def test_of_a_file_that_is_cut_short_the_beginning_counts(length):
 
 
 def test_the_oldest_goes_when_there_is_too_much():
-    segments = [Segment(str(n), 10, float(n)) for n in (3, 1, 2)]
+    segments = [Segment(str(n), "nightly", 10, float(n)) for n in (3, 1, 2)]
 
     assert superfluous(segments, 3.0, most=20, age=100) == ["1"]
     assert superfluous(segments, 3.0, most=30, age=100) == []
 
 
 def test_what_is_old_goes():
-    segments = [Segment(str(n), 10, float(n)) for n in (1, 2, 3)]
+    segments = [Segment(str(n), "nightly", 10, float(n)) for n in (1, 2, 3)]
 
     assert superfluous(segments, 4.5, most=100, age=2) == ["2", "1"]
