@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = [
     "CallEnded",
     "CallPrinted",
     "CallRetried",
+    "CallSubmitted",
     "CallsEnded",
     "CallsSent",
     "CallsSubmitted",
@@ -198,6 +200,21 @@ class Transferred(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallSubmitted(Event):
+    """A call is being submitted: told in the thread that does so, with its context variables.
+
+    For who has to know what was current there, as a span. It makes `submit` wait, so only listeners
+    hear it that name it in their `kinds`; it is told before the call is known to anybody else.
+    """
+
+    call: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"call {self.call} of {self.name} is being submitted"
+
+
+@dataclass(frozen=True, slots=True)
 class CallsSubmitted(Event):
     """These calls were submitted, by their numbers; `names` has what their functions are called."""
 
@@ -360,13 +377,14 @@ class RunEnded(Event):
         return f"run over: {calls}{failed}, {jobs}, {self.seconds:.1f} s{cost}"
 
 
-_BY_NAME: Final = frozenset({CallsEnded})  # heard only by who asks for it
+_BY_NAME: Final = frozenset({CallSubmitted, CallsEnded})  # heard only by who asks for it
 
 
 class Events:
     """What happens in a run, for whoever listens; see ``HubExecutor.events``."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards changes of the listeners
         self._listeners: list[_Listener] = []
         self._callbacks: dict[type[Event], tuple[Callable[[Event], object], ...]] = {}  # as asked
         self._over: Event | None = None
@@ -376,14 +394,15 @@ class Events:
         return bool(self._callbacks_of(kind))
 
     def _callbacks_of(self, kind: type[Event]) -> tuple[Callable[[Event], object], ...]:
-        callbacks = self._callbacks.get(kind)
+        known = self._callbacks  # before the listeners: of older ones an older one is told
+        callbacks = known.get(kind)
         if callbacks is None:
             wanted = [
                 callback
                 for callback, kinds in self._listeners
                 if (kind not in _BY_NAME if kinds is None else kind in kinds)
             ]
-            callbacks = self._callbacks[kind] = tuple(wanted)
+            callbacks = known[kind] = tuple(wanted)
         return callbacks
 
     def listen(
@@ -400,12 +419,14 @@ class Events:
                 wants to hear no event is made.
         """
         listener = (callback, None if kinds is None else frozenset(kinds))
-        self._listeners = [*self._listeners, listener]
-        self._callbacks = {}
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+            self._callbacks = {}
 
         def stop() -> None:
-            self._listeners = [one for one in self._listeners if one is not listener]
-            self._callbacks = {}
+            with self._lock:
+                self._listeners = [one for one in self._listeners if one is not listener]
+                self._callbacks = {}
 
         return stop
 

@@ -16,7 +16,7 @@ from hfexecutor import lifecycle
 from hfexecutor.call_factory import CallFactory, with_needs_of_initializer
 from hfexecutor.core.rules import Limits
 from hfexecutor.errors import PayloadError
-from hfexecutor.events import Events, RunEnded
+from hfexecutor.events import CallSubmitted, Events, RunEnded
 from hfexecutor.futures import PoolFuture
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import LOCAL, check_user, resolve_endpoint, resolve_token
@@ -360,6 +360,9 @@ class HubExecutor(SubmittingExecutor):
         future.bind(call_id, self._pool)
         call = calls.make(call_id, future, frozen)
         call.kept_as, call.name = keep, name_of(fn)
+        if self._events.are_heard(CallSubmitted):
+            self._check_open()
+            self._events.tell(CallSubmitted(time.time(), call_id, call.name))
         with self._lock:
             self._check_open()
             if not self._started:

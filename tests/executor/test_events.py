@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 
@@ -13,6 +14,7 @@ from hfexecutor.events import (
     CallPrinted,
     CallsSent,
     CallsSubmitted,
+    CallSubmitted,
     JobCreated,
     JobEnded,
     JobsLaunched,
@@ -167,3 +169,23 @@ def test_who_iterates_comes_to_the_end_however_it_ends(make, end):
     thread.join(30)
 
     assert kinds(told)[-1] is RunEnded
+
+
+def test_a_submission_is_told_where_it_happens(make):
+    variable, heard = contextvars.ContextVar("variable"), []
+    with make(1) as executor:
+
+        def note(event):
+            assert event.name == "pow"
+            heard.append((event.call, threading.current_thread(), variable.get()))
+
+        executor.events.listen(note, kinds=[CallSubmitted])
+        everything = []
+        executor.events.listen(everything.append)
+        variable.set("mine")
+        executor.submit(pow, 2, 5).result()
+    with pytest.raises(RuntimeError):
+        executor.submit(pow, 2, 5)
+
+    assert heard == [(1, threading.current_thread(), "mine")]
+    assert CallSubmitted not in kinds(everything)
