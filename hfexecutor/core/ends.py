@@ -326,6 +326,7 @@ class Ends:
         if worker.phase in TERMINAL:
             self.lose(worker)
         elif worker.job.id not in self.cancelling:
+            worker.was_cancelled = True
             self.cancelling.add(worker.job.id)
             # What was aboard of a job that never began runs elsewhere as if nothing had been.
             look = (look or bool(worker.held)) and not worker.has_begun

@@ -349,7 +349,8 @@ class Heard(NamedTuple):
 class LogEnded(NamedTuple):
     """A reading of a log has ended: by itself, because it broke, or because it was stopped.
 
-    `said`: there was at least a line; `tail`: its last lines that are no frames.
+    `said`: there was at least a line that no earlier one had shown; `tail`: its last lines that are
+    no frames.
     """
 
     worker: str

@@ -69,7 +69,8 @@ class LogReading:
         if not self.is_open or number != self._number:
             return False
         first, longest = self._rules.reopen
-        # One that breaks off is opened at once; one that stays empty costs a request each time.
+        # One that breaks off is opened at once; one that tells nothing new, as where the job has
+        # ended and no list says so, costs a request each time.
         self._pause = first if said else min(2 * self._pause, longest)
         self.is_open, self.silent, self.due = False, True, math.inf
         return True

@@ -198,9 +198,9 @@ class Tracking:
             worker.log.follow(now, patient=worker.evidence.words is Words.BYE)
         elif action is Action.FINISH:
             self._ends.remove(worker)
-        elif action is Action.FAIL and not worker.cancelling:
+        elif action is Action.FAIL and not worker.was_cancelled and not worker.cancelling:
             self._never_ran(worker)
-        else:  # what was cancelled before it could run is not its own failure
+        else:  # what was cancelled before it could run is not its own failure, heard of or not
             self._ends.lose(worker)
 
     def _never_ran(self, worker: Worker) -> None:

@@ -116,6 +116,7 @@ class Worker:
         self.leave_by = math.inf  # told to leave: when it has to have left
         self.never_began = False  # its job was cancelled before
         self.cancelling = False  # its job is being cancelled, or will be as soon as there is one
+        self.was_cancelled = False  # its job was asked to end, whatever was heard of that
         self.over = False
 
     def __repr__(self) -> str:

@@ -40,6 +40,8 @@ class LogParser:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._next: dict[str, int] = {}  # number of the next frame, by stream
         self._gap = False
+        self._line = self._lines = 0  # number of the last line, and of the last one ever
+        self._fresh = False
         self.forged = 0
         self._told_of_forgery = False
 
@@ -47,6 +49,11 @@ class LogParser:
         """Say whether frames were missed since this was last asked: outcomes may be in them."""
         gap, self._gap = self._gap, False
         return gap
+
+    def take_fresh(self) -> bool:
+        """Say whether there were lines since this was last asked that no earlier reading had."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
 
     def take_forgery(self) -> bool:
         """Say, once, that something has the shape of a frame and is not authentic."""
@@ -68,10 +75,12 @@ class LogParser:
         """Begin again: the next line is the first one of a replay."""
         self._speaker = (None, 0)
         self._tail.clear()
+        self._line = 0
 
     def feed(self, lines: Iterable[str]) -> Iterator[wire.Entry]:
         """Yield the complete entries of these lines in order."""
         for text in lines:
+            self._line += 1
             line = self._reader.feed(text)
             if line.number is not None and line.stream is not None:
                 self._count(line.stream, line.number)
@@ -88,6 +97,8 @@ class LogParser:
                 self.forged += 1
             if line.plain is not None:
                 self._add_plain(line.plain)
+            if self._line > self._lines:
+                self._lines, self._fresh = self._line, True
 
     def told(self, entries: Iterable[wire.Entry]) -> Iterator[wire.Entry]:
         """Yield the entries that a worker tells as it happens, but for lines of calls.
@@ -106,6 +117,8 @@ class LogParser:
     def _count(self, stream: str, number: int) -> None:
         expected = self._next.get(stream, 0)
         self._gap = self._gap or number > expected
+        # As well as by counting lines: what is shown of a long log may be each time as long.
+        self._fresh = self._fresh or number >= expected
         self._next[stream] = max(expected, number + 1)
 
     def _turn_to(self, entry: wire.Entry) -> None:

@@ -28,7 +28,6 @@ class _Reading:
     def __init__(self, worker: str, number: int) -> None:
         self.worker = worker
         self.number = number
-        self.said = False
         self.task: asyncio.Task[None]
 
 
@@ -77,7 +76,6 @@ class LogReader:
 
     def _parse(self, reading: _Reading, lines: list[LogLine]) -> None:
         parser = self._links.of(reading.worker).parser
-        reading.said = True
         news = news_of(parser.feed(line.text for line in lines))
         self._tell(
             Heard(
@@ -91,5 +89,6 @@ class LogReader:
 
     def _end(self, reading: _Reading) -> None:
         del self._readings[reading.worker]
-        tail = tuple(self._links.of(reading.worker).parser.tail)
-        self._tell(LogEnded(reading.worker, reading.number, reading.said, tail))
+        parser = self._links.of(reading.worker).parser
+        tail = tuple(parser.tail)
+        self._tell(LogEnded(reading.worker, reading.number, parser.take_fresh(), tail))

@@ -379,9 +379,9 @@ class Client:
                 self.hub.sometimes("a frame is forged")
             self.tell(ev.Heard(worker, news, gap=gap, starts=parser.starts, forged=forged))
 
-        def ended(said: bool) -> None:
+        def ended() -> None:
             self._readings.pop(worker, None)
-            self.tell(ev.LogEnded(worker, number, said, tuple(parser.tail)))
+            self.tell(ev.LogEnded(worker, number, parser.take_fresh(), tuple(parser.tail)))
 
         reading = Reading(
             log,

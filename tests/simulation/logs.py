@@ -79,7 +79,7 @@ class Reading:
 
     Args:
         heard: called with lines.
-        ended: called at its end, with whether it said anything.
+        ended: called at its end.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Reading:
         well: Callable[[], bool],
         sometimes: Callable[[str], None],
         heard: Callable[[list[str]], None],
-        ended: Callable[[bool], None],
+        ended: Callable[[], None],
     ) -> None:
         self.log = log
         self.plan = plan
@@ -101,7 +101,6 @@ class Reading:
         self._heard = heard
         self._ended = ended
         self.is_open = True
-        self._said = False
         self._position = max(0, len(log.lines) - plan.log_window) if plan.log_window else 0
         if self._position:
             sometimes("a window hides the head of a log")
@@ -159,7 +158,6 @@ class Reading:
 
     def _deliver(self, new: list[str]) -> None:
         if new:
-            self._said = True
             if self._repeats:
                 self._sometimes("lines come twice")
                 new = self._last[-3:] + new + new[-2:]
@@ -181,4 +179,4 @@ class Reading:
 
     def _end(self) -> None:
         self.abandon()
-        self._ended(self._said)
+        self._ended()

@@ -98,6 +98,32 @@ FOUND = {
         scheduling_timeout=20.0,
         max_cost=0.035,
     ),
+    "a job that was cancelled while it waited fails its call, if nobody heard of the cancel": Plan(
+        seed=693198,
+        calls=1,
+        durations=(0.0,),
+        workers=1,
+        raising=0.03,
+        large=0.1,
+        api=0.3,
+        choices=((1, 0), (0, 1, 2), (2,)),
+        scheduling_timeout=3.0,
+        post_twice=0.4,
+        never_comes=1.0,
+        list_slow=3.0,
+        cancel_fails=0.2,
+        foreign=0.03,
+    ),
+    "the log of a job that has ended is read ten times a second while no list says so": Plan(
+        seed=66,
+        calls=8,
+        durations=(5.0,),
+        workers=8,
+        job_killed=1.0,
+        kill_after=2.0,
+        list_dies=1.0,
+        heals=300.0,
+    ),
 }
 
 FOUND["what was handed ahead is taken back for slots beside a suspect, over and over"] = Plan.of(
@@ -115,6 +141,8 @@ FIXED: tuple[Plan, ...] = (
     Plan(seed=1, calls=2000, batch=2000, log_cut=1.0, log_window=5, printing=0.4, retries=5),
     Plan(seed=2, calls=200, durations=(0.1,), log_cut=1.0, log_window=5, printing=0.4, retries=5),
     Plan(seed=4, calls=60, durations=(3.0,), kills=0.3, cancels=0.3, workers=4),
+    # What is cancelled while its job comes up begins all the same, if others are aboard.
+    Plan(seed=50048, calls=3, durations=(0.3,), workers=3, slots=4, kills=0.2),
     Plan(seed=53, calls=30, durations=(40.0,), kills=0.6, workers=4),
     Plan(seed=5, calls=400, durations=(0.0, 0.0, 0.0, 3.0), cancels=0.2, workers=3, rtt=0.105),
     Plan(
