@@ -46,6 +46,10 @@ def hub_executor(request: pytest.FixtureRequest, local_hub: LocalHub) -> Iterato
     from hfexecutor import HubExecutor  # noqa: PLC0415 - for who asks for it
 
     mark = request.node.get_closest_marker("hub_executor")
+    if mark is not None and mark.args:
+        raise pytest.UsageError(
+            "the mark hub_executor has its options by name, like hub_executor(max_workers=4)"
+        )
     options = {"max_workers": 2, **(mark.kwargs if mark is not None else {})}
     with HubExecutor(endpoint=local_hub.endpoint, token=local_hub.token, **options) as executor:
         yield executor

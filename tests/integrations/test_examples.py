@@ -42,6 +42,7 @@ def run(path, **variables):
 @pytest.mark.parametrize(
     ("page", "packages", "printed"),
     [
+        ("getting-started", ["joblib", "scikit-learn"], "'gamma'"),
         ("joblib", ["joblib"], "9801"),
         ("integrations", ["dask", "pipefunc", "scipy", "xarray"], "[1 4 9]"),
     ],

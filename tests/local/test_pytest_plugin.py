@@ -60,6 +60,18 @@ def test_its_fixtures_and_marks_are_listed(tmp_path):
     assert "@pytest.mark.hub_executor(**options):" in marks.stdout
 
 
+@pytest.mark.slow  # a run of pytest for one message
+def test_options_without_a_name_are_refused(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n\n\n@pytest.mark.hub_executor(4)\ndef test_it(hub_executor):\n    pass\n"
+    )
+
+    done = run(tmp_path)
+
+    assert "has its options by name, like hub_executor(max_workers=4)" in done.stdout
+    assert done.returncode != 0
+
+
 def test_the_workflow_is_one():
     (text,) = blocks("yaml")
     workflow = yaml.safe_load(text)
