@@ -9,7 +9,6 @@ once for all calls that are open and have the same in it; what nobody can change
 
 from __future__ import annotations
 
-import mmap
 import pickle
 import threading
 import weakref
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hfexecutor.core.call import Buffer
 from hfexecutor.remote import mapped
 from hfexecutor.remote.buffers import BYTES, cut_opening
+from hfexecutor.remote.fresh import new_mapping
 from hfexecutor.remote.ranges import RANGE_BYTES, digest_of, name_of
 
 if TYPE_CHECKING:
@@ -135,10 +135,7 @@ def _is_immutable(view: memoryview) -> bool:
 def _copy(view: memoryview) -> memoryview:
     """Return a copy that nobody else knows of, in memory that goes back to the system after it."""
     size = view.nbytes
-    if hasattr(mmap, "MAP_PRIVATE"):
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    else:
-        memory = mmap.mmap(-1, size)
+    memory = new_mapping(size)
     for start in range(0, size, RANGE_BYTES):  # not at once: others want to run meanwhile
         memory[start : start + RANGE_BYTES] = view[start : start + RANGE_BYTES]
     return memoryview(memory).toreadonly()

@@ -14,7 +14,6 @@ A value without large buffers is its pickle, which never begins with a 0.
 
 from __future__ import annotations
 
-import io
 import struct
 from itertools import accumulate
 
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "cut_opening", "layout_of", "load"]
 
 BYTES, BYTEARRAY, WRITABLE = range(3)  # what a buffer has to become
-_MAPPED = 1 << 20  # bytes from which on a place is mapped: a process has some 65,000 mappings
-_STEP = 4 << 20  # bytes that are moved at once
+_FRESH = 1 << 20  # bytes from which on a place has memory of its own: a process has 65,000 mappings
 MOST_BUFFERS = 256  # of one value; what is beyond stays in the pickle
 
 _LEAST = 1 << 16  # what is as large the pickler hands over by itself
@@ -99,10 +97,7 @@ def layout_of(payload: Buffer) -> tuple[int, ...]:
 
 
 class Place:
-    """Where a buffer is read into, and what it becomes.
-
-    Large ones are memory that nobody has touched yet. Not a BytesIO, which has that, too: one that
-    is collected together with a view of it ends the process (CPython 3.12).
+    """Where a buffer is read into, and what it becomes: the same memory.
 
     Args:
         kind: what it has to become.
@@ -110,40 +105,35 @@ class Place:
 
     Attributes:
         view: where it is read into.
+
+    Raises:
+        MemoryError: there is no room for it.
     """
 
     def __init__(self, kind: int, size: int) -> None:
         self._kind = kind
-        mapped = kind != BYTEARRAY and size >= _MAPPED
-        self._map: Any = _mapped(size) if mapped else None
-        self._array = bytearray(0 if mapped else size)
-        self.view = memoryview(self._array if self._map is None else self._map)
+        self._made: bytes | bytearray | None = None
+        if size < _FRESH:
+            self._made = bytearray(size)
+            self.view = memoryview(self._made)
+            return
+        from . import fresh  # noqa: PLC0415 - large values alone need it
+
+        if kind == BYTES:
+            self._made, self.view = fresh.new_bytes(size)
+        elif kind == BYTEARRAY:
+            self._made = fresh.new_bytearray(size)
+            self.view = memoryview(self._made)
+        else:
+            self.view = memoryview(fresh.new_mapping(size))
 
     def take(self) -> Buffer:
         """Return what it becomes. To be called once."""
-        if self._kind == WRITABLE:
+        made, self._made = self._made, None
+        if self._kind == WRITABLE or made is None:
             return self.view
-        if self._kind == BYTEARRAY:
-            self.view.release()
-            return self._array
-        return bytes(self.view) if self._map is None else self._moved()
-
-    def _moved(self) -> bytes:
-        """Return what is mapped as bytes: step by step, so that memory is taken once."""
-        import mmap  # noqa: PLC0415
-
-        size = len(self.view)
-        file = io.BytesIO(bytes(size))  # its memory comes with what is written, too
-        for start in range(0, size, _STEP):
-            file.write(self.view[start : start + _STEP])
-            self._map.madvise(mmap.MADV_DONTNEED, start, min(_STEP, size - start))
-        return file.getvalue()
-
-
-def _mapped(size: int) -> Any:
-    import mmap  # noqa: PLC0415 - jobs need it for large values alone
-
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.view.release()
+        return bytes(made) if self._kind == BYTES else made
 
 
 def load(payload: Buffer, places: Sequence[Place] | None = None) -> Any:
