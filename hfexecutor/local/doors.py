@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .listening import LOOPBACK, cut, stop_listening
-from .reverse_proxy import Proxy, Target
+from .reverse_proxy import Proxy, ReadBuffer, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ class Doors:
     injector: Injector
     count: Callable[[str], None]
     connections: set[asyncio.Transport] = field(default_factory=set)
+    _read_buffer: ReadBuffer = field(default_factory=ReadBuffer)
     _servers: dict[tuple[Job, int], asyncio.Server] = field(default_factory=dict)
     _over: deque[tuple[Job, int]] = field(default_factory=deque)
 
@@ -88,6 +89,7 @@ class Doors:
             reachable=lambda: self.leads_to(job, port),
             count=self.count,
             connections=self.connections,
+            read_buffer=self._read_buffer,
         )
         server = await loop.create_server(lambda: Proxy(target), LOOPBACK, 0)
         self._servers[job, port] = server

@@ -11,6 +11,7 @@ import asyncio
 import hmac
 import inspect
 import logging
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("hfexecutor")
 _MAX_HEAD = 32 * 1024
 _MAX_ANSWERED = 64 << 20
-_AHEAD = 1 << 20  # bytes that are taken from a client before the job has taken them
+_READ_BYTES = 256 << 10  # at once
+# What cannot be written at once a transport keeps as it is; before it was copied.
+_KEEPS_VIEWS = sys.version_info >= (3, 12)
 _FREE_BYTES = 4096  # too few to be worth a timer
 
 
@@ -49,6 +52,7 @@ class Target:
         reachable: whether the port of this machine is the job's.
         count: called with the method of each request that is let in.
         connections: all that are open, on both sides.
+        read_buffer: which they share.
     """
 
     job: Job
@@ -59,6 +63,26 @@ class Target:
     reachable: Callable[[], bool]
     count: Callable[[str], None]
     connections: set[asyncio.Transport]
+    read_buffer: ReadBuffer
+
+
+class ReadBuffer:
+    """Memory that connections are read into, one at a time, and written on from at once.
+
+    Memory that is new for each piece costs more than the rest of a piece's way through here.
+
+    Attributes:
+        view: what the next piece is read into.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_READ_BYTES))
+
+    def write(self, transport: asyncio.Transport, data: memoryview) -> None:
+        """Write a piece of what was read."""
+        transport.write(data)
+        if _KEEPS_VIEWS and transport.get_write_buffer_size():
+            self.view = memoryview(bytearray(_READ_BYTES))
 
 
 class _RefusedError(Exception):
@@ -69,7 +93,7 @@ class _RefusedError(Exception):
         self.status = status
 
 
-class _Upstream(asyncio.Protocol):
+class _Upstream(asyncio.BufferedProtocol):
     """The connection to the job's port."""
 
     transport: asyncio.Transport
@@ -83,10 +107,15 @@ class _Upstream(asyncio.Protocol):
         self.transport = transport
         self._client.target.connections.add(transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Say where the next piece goes."""
+        return self._client.target.read_buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Hand the job's bytes on."""
-        self._client.send(data)
-        throttle(self.transport, len(data), self._client.target.timings.door_rate)
+        target = self._client.target
+        self._client.send(target.read_buffer.view[:nbytes])
+        throttle(self.transport, nbytes, target.timings.door_rate)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Hang up on the client when the job has hung up."""
@@ -102,7 +131,7 @@ class _Upstream(asyncio.Protocol):
         self._client.transport.resume_reading()
 
 
-class Proxy(asyncio.Protocol):
+class Proxy(asyncio.BufferedProtocol):
     """A client's connection to an exposed port: one request after the other.
 
     A request is dealt with at once where that is possible. Where something has to be waited for,
@@ -115,7 +144,8 @@ class Proxy(asyncio.Protocol):
         self.target = target
         self._parser = _new_parser()
         self._writer: h11.Connection | _Copy | None = None
-        self._passed_on: list[bytes] = []  # and not written yet: a head goes with its body
+        # And not written yet: a head goes with its body.
+        self._passed_on: list[bytes | memoryview] = []
         self._upgrade = self._raw = False
         self._fault: str | None = None
         self._sent = 0  # bytes of a reply that is cut
@@ -141,18 +171,23 @@ class Proxy(asyncio.Protocol):
         if self._upstream:
             self._upstream.transport.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Say where the next piece goes."""
+        return self.target.read_buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes of the client to where they belong."""
-        throttle(self.transport, len(data), self.target.timings.door_rate)
+        throttle(self.transport, nbytes, self.target.timings.door_rate)
+        data = self.target.read_buffer.view[:nbytes]
         if self._raw:
             assert self._upstream is not None
-            self._upstream.transport.write(data)
+            self.target.read_buffer.write(self._upstream.transport, data)
             return
         if self._rest:
             data = self._pass_body(data)
             if not data:
                 return
-        self._parser.receive_data(data)
+        self._parser.receive_data(bytes(data))
         if self._waiting is None:
             self._advance()
         elif len(self._parser.trailing_data[0]) > _MAX_HEAD:
@@ -170,15 +205,15 @@ class Proxy(asyncio.Protocol):
 
     # ---------------------------------------------------------------- requests, one after the other
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: memoryview) -> None:
         """Hand bytes of the job on to the client."""
         if self._fault == "deliver":
             reset(self.transport)
         elif self._fault == "cut":
-            self.transport.write(data[: self._sent])
+            self.transport.write(bytes(data[: self._sent]))
             self.transport.close()
         else:
-            self.transport.write(data)
+            self.target.read_buffer.write(self.transport, data)
 
     def _advance(self) -> None:
         """Deal with what has arrived, as far as that goes."""
@@ -265,7 +300,6 @@ class Proxy(asyncio.Protocol):
                 )
             except OSError:
                 return False
-        self._upstream.transport.set_write_buffer_limits(_AHEAD)
         return True
 
     def _open(self, request: h11.Request) -> None:
@@ -286,10 +320,10 @@ class Proxy(asyncio.Protocol):
         """Let a body of a known length pass: to parse it takes longer than all the rest."""
         arrived, _ = self._parser.trailing_data
         self._rest, self._parser = length, _new_parser()
-        if more := self._pass_body(bytes(arrived)):
-            self._parser.receive_data(more)
+        if more := self._pass_body(memoryview(bytes(arrived))):
+            self._parser.receive_data(bytes(more))
 
-    def _pass_body(self, data: bytes) -> bytes:
+    def _pass_body(self, data: memoryview) -> memoryview:
         """Hand on what belongs to a body; return what comes after it."""
         body = data if len(data) <= self._rest else data[: self._rest]
         self._rest -= len(body)
@@ -307,8 +341,12 @@ class Proxy(asyncio.Protocol):
     def _write(self) -> None:
         if self._passed_on:
             assert self._upstream is not None
-            self._upstream.transport.write(b"".join(self._passed_on))
-            self._passed_on.clear()
+            transport, pieces = self._upstream.transport, self._passed_on
+            if len(pieces) == 1 and isinstance(pieces[0], memoryview):
+                self.target.read_buffer.write(transport, pieces[0])
+            else:
+                transport.write(b"".join(pieces))
+            pieces.clear()
 
     def _end_request(self) -> None:
         """Be ready for the next request, or for whatever follows in another protocol."""
@@ -332,7 +370,7 @@ class Proxy(asyncio.Protocol):
         """Reply in the place of a simulated job."""
         reply = answer(body)
         data = await reply if inspect.isawaitable(reply) else reply
-        self.send(_reply(200, data))
+        self.send(memoryview(_reply(200, data)))
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         self._waiting = asyncio.ensure_future(self._finish(work))

@@ -7,6 +7,7 @@ for them: a fourth of the time goes into 4 KiB pages otherwise.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 
 TYPE_CHECKING = False
@@ -26,10 +27,8 @@ def new_mapping(size: int) -> mmap.mmap:
     except OSError as error:
         raise MemoryError(f"no room for {size:,} bytes: {error}") from error
     if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
+        with contextlib.suppress(OSError):  # a kernel that has none
             mapping.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel that has none
-            pass
     return mapping
 
 
@@ -43,7 +42,7 @@ def new_bytes(size: int) -> tuple[bytes, memoryview]:
     value: bytes = _made("PyBytes_FromStringAndSize", size)
     prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)
     address = prototype(("PyBytes_AsString", ctypes.pythonapi))(value)
-    memory = (ctypes.c_ubyte * size).from_address(address)
+    memory: Any = (ctypes.c_ubyte * size).from_address(address)
     memory.owner = value  # or who still writes would do so into memory that is free
     _ask_for_huge_pages(address, size)
     return value, memoryview(memory).cast("B")

@@ -91,9 +91,14 @@ class _RefusedError(Exception):
 
 
 class Parser:
-    """Find the requests in what a connection gives."""
+    """Find the requests in what a connection gives.
 
-    def __init__(self) -> None:
+    Args:
+        spare: bodies that nobody needs any more; one of the right size is used again.
+    """
+
+    def __init__(self, spare: list[bytearray] | None = None) -> None:
+        self._spare = [] if spare is None else spare
         self._data = b""  # of a head, or after a request
         self._head: Request | None = None  # its body is awaited
         self._body = bytearray()
@@ -141,9 +146,15 @@ class Parser:
             except _RefusedError as refused:
                 yield self._refuse(refused.status)
                 return
-            self._body, self._got = bytearray(size), 0
+            self._body, self._got = self._room(size), 0
             if not size:
                 yield from self.filled(0)
+
+    def _room(self, size: int) -> bytearray:
+        for index, body in enumerate(self._spare):
+            if len(body) == size:
+                return self._spare.pop(index)
+        return bytearray(size)
 
     def _feed_body(self) -> Iterator[Request]:
         taken = self._data[: len(self._body) - self._got]

@@ -25,6 +25,7 @@ __all__ = ["HTTPServer"]
 _MOST_CONNECTIONS = 48  # a client fetches over 16 at once, and another one may be there
 _READ_BYTES = 1 << 16
 _MOST_UNREAD = 16 << 20  # bytes of answers that a client leaves unread
+_MOST_SPARE = 4
 _JOINED = 1 << 16  # bytes of answers that are written as one
 _REQUEST_SECONDS = 10.0  # for a request to come in, and more for a large one:
 _SLOWEST = 64 << 10  # bytes per second
@@ -64,6 +65,8 @@ class HTTPServer:
         # Answers that take their time to make, and whose.
         self._large: deque[tuple[_Connection, Callable[[], tuple[int, Body]]]] = deque()
         self._connections: dict[_Connection, None] = {}  # the longest silent first
+        # Bodies of ranges, for the next ones: new memory takes as long as all else with a range.
+        self.spare: list[bytearray] = []
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._looks = False  # for connections that take too long
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -116,7 +119,13 @@ class HTTPServer:
 
     def take(self, connection: _Connection, body: bytes | bytearray) -> None:
         """Take the body of a POST of a range, to be answered soon."""
-        self._answer_later(connection, lambda: self._take_range(body))
+        self._answer_later(connection, lambda: self._taken(body))
+
+    def _taken(self, body: bytes | bytearray) -> tuple[int, bytes]:
+        answer = self._take_range(body)
+        if isinstance(body, bytearray) and len(self.spare) < _MOST_SPARE:
+            self.spare.append(body)
+        return answer
 
     def _answer_later(
         self, connection: _Connection, answer: Callable[[], tuple[int, Body]]
@@ -191,7 +200,7 @@ class _Connection:
         self._server = server
         self._requests: deque[Request] = deque()  # behind one that waits for its reply
         self._standing: Request | None = None  # the one that does
-        self._parser = Parser()
+        self._parser = Parser(server.spare)
         self._writer = BufferedWriter(
             client.fileno(), loop, on_broken=self.close, on_empty=self._end
         )

@@ -9,6 +9,7 @@ import random
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -101,6 +102,13 @@ def test_big_bodies_both_ways(raw, auth):
     with served(raw) as (_, door):
         for _ in range(2):
             assert door.post("/echo", content=body, headers=auth).content == body
+
+
+def test_big_bodies_at_once_are_not_mixed_up(raw, auth):
+    bodies = [os.urandom(6 << 20) for _ in range(4)]
+    with served(raw) as (_, door), ThreadPoolExecutor(4) as threads:
+        sent = threads.map(lambda body: door.post("/echo", content=body, headers=auth), bodies)
+        assert [reply.content for reply in sent] == bodies
 
 
 def test_pipelined_and_chopped_requests(raw, hub):

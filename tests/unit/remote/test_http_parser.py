@@ -126,3 +126,12 @@ def test_it_knows_what_it_waits_for():
 def test_an_answer_says_how_long_it_is():
     assert response(200, b"body", keep=True) == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
     assert b"Connection: close\r\n" in response(403)
+
+
+def test_a_spare_body_is_used_again_where_it_has_the_size():
+    spare = [bytearray(b"old"), bytearray(b"older")]
+    kept = spare[0]
+    (request,) = Parser(spare).feed(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nnew")
+    assert request.body is kept
+    assert kept == b"new"
+    assert spare == [b"older"]
