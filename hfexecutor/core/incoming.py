@@ -148,7 +148,7 @@ class Incoming:
                 self._state.report(logging.WARNING, text)
             elif isinstance(item, ev.Bye) and worker.bye is None:
                 worker.bye = item
-                self._state.polling.nudge(self._state.now)
+                self._state.polling.leaves(self._state.now)
 
     def _note_hello(self, worker: Worker, hello: ev.Hello) -> None:
         """Its job runs, and what is aboard begins."""

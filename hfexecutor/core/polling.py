@@ -2,7 +2,7 @@
 
 One list request answers for all of them. It is made at once when something has probably changed (a
 log has ended, a door is wanted), soon while a job starts or ends, and seldom when all jobs run and
-their logs are followed.
+their logs are followed. One is made after the other: a Hub that is slow to answer is asked less.
 """
 
 from __future__ import annotations
@@ -35,6 +35,19 @@ class Polling:
         """Ask at once, and soon again: something has probably changed."""
         self._interval = self._rules.quick
         self._bring_forward(max(now, self._asked + self._rules.quick))
+
+    def leaves(self, now: float) -> None:
+        """Ask in a moment: a job has said good-bye, and is about to end."""
+        self._interval = self._rules.quick
+        self._bring_forward(now + self._rules.quick)
+
+    def left(self, now: float) -> None:
+        """Ask at once, whenever that was done last: the log of a job that said good-bye has ended.
+
+        That is once for each job, and who shuts down waits for nothing else.
+        """
+        self._interval = self._rules.quick
+        self._bring_forward(now)
 
     def expect(self, now: float) -> None:
         """Ask before long: a job was launched."""

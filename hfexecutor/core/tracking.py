@@ -172,7 +172,9 @@ class Tracking:
 
     def _log_is_silent(self, worker: Worker) -> None:
         polling, now = self._state.polling, self._state.now
-        if worker.has_spoken:
+        if worker.bye is not None and not worker.held:
+            polling.left(now)
+        elif worker.has_spoken:
             polling.nudge(now)
         else:  # the log of a job that has not begun may end at once, each time it is opened
             polling.expect(now)

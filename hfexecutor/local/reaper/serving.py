@@ -21,6 +21,8 @@ from .processes import (
     wake_on_child,
 )
 
+_KEEPERS_SECONDS = 10.0
+
 
 def main() -> None:
     """Serve the hub at the other end of the socket until it is gone."""
@@ -31,9 +33,11 @@ def main() -> None:
     hub = Lifeline(hub_pid)
     keepers: set[int] = set()
     _serve(channel, wake, hub, keepers)
-    channel.close()
-    _outlive(keepers)
+    _outlive(keepers, wake)
     remove_tree(root)
+    # The hub waits for the end of the channel, which is that of this process: not for the
+    # interpreter to be taken down as well.
+    os._exit(0)
 
 
 def _serve(channel: socket.socket, wake: int, hub: Lifeline, keepers: set[int]) -> None:
@@ -76,12 +80,14 @@ def _fork_keeper(fds: list[int], channel: socket.socket, wake: int, hub: Lifelin
     return pid
 
 
-def _outlive(keepers: set[int]) -> None:
+def _outlive(keepers: set[int], wake: int) -> None:
     """Wait for the keepers; each has seen the hub's end by itself."""
-    deadline = time.monotonic() + 10
-    while keepers and time.monotonic() < deadline:
+    deadline = time.monotonic() + _KEEPERS_SECONDS
+    _bury(keepers)
+    while keepers and (left := deadline - time.monotonic()) > 0:
+        select.select([wake], [], [], left)
+        drain(wake)
         _bury(keepers)
-        time.sleep(0.005)
     kill_below(set())
 
 

@@ -619,6 +619,24 @@ def test_a_worker_whose_door_is_not_known_yet_is_told_to_leave_when_it_is(story:
     assert story.said(do.Finish)
 
 
+def test_the_end_of_a_log_after_a_good_bye_is_asked_about_at_once(story: Story) -> None:
+    """Who shuts down once waited for a twentieth of a second, as a list was just asked for."""
+    story.submit(make_call(1))
+    worker = story.start()
+    (read,) = story.said(do.ReadLog)
+    story.tell(ev.Heard(worker, (ev.Hello(1, door=True), ev.Done(1, outcome()))))
+    assert story.said(do.List)
+    story.answer(story.said(do.Send)[0])
+    story.list(story.job(worker))
+    story.tell(ev.Closed())
+    story.tell(ev.Heard(worker, (ev.Bye(1, returned=False),)))
+    assert not story.said(do.List)  # it ends in a moment: the list would not show it yet
+    story.tell(ev.LogEnded(worker, read.reading, said=True))
+    assert story.said(do.List)
+    story.list(story.job(worker, "COMPLETED"))
+    assert story.said(do.Finish)
+
+
 def test_a_worker_that_does_not_leave_is_cancelled(story: Story) -> None:
     worker = busy(story, calls=1)
     story.answer(story.said(do.Send)[0])
