@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,14 +48,30 @@ SLOW_TRANSFER = 0.05  # seconds from which on a transfer is told
 LARGE_TRANSFER = 1 << 20  # bytes from which on it is told
 
 
-@dataclass(frozen=True, slots=True)
+# `dataclass` compiles each method of each class by itself, and an import of this library pays for
+# that: these three are the same for all events, so they are written here, once.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Event:
     """Something has happened, at this moment (seconds since 1970)."""
 
     at: float
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and _values(self) == _values(other)
 
-@dataclass(frozen=True, slots=True)
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+    def __repr__(self) -> str:
+        said = (f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return f"{type(self).__qualname__}({', '.join(said)})"
+
+
+def _values(event: Any) -> tuple[Any, ...]:
+    return tuple(getattr(event, field.name) for field in fields(event))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunStarted(Event):
     """The first call was submitted.
 
@@ -73,7 +89,7 @@ class RunStarted(Event):
         return f"run {self.name}{how}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunDetached(RunStarted):
     """The jobs go on without this process, once they have what waits."""
 
@@ -81,7 +97,7 @@ class RunDetached(RunStarted):
         return f"run {self.name} goes on without this process; to get back to it: {self.way_back}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunInterrupted(RunStarted):
     """Everything is being stopped, because of `why`."""
 
@@ -92,7 +108,7 @@ class RunInterrupted(RunStarted):
         return f"run {self.name} is being stopped: {self.why}{how}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JobsLaunched(Event):
     """Requests for so many jobs were sent, within the last moment."""
 
@@ -103,7 +119,7 @@ class JobsLaunched(Event):
         return f"launching {_many(self.jobs, 'job')} on {self.flavor}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JobCreated(Event):
     """There is a job, so many seconds after its request; it is meant for `slots` calls at once."""
 
@@ -117,7 +133,7 @@ class JobCreated(Event):
         return f"job {self.job_id} was created after {self.seconds:.1f} s: {self.job_url}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JobStarted(Event):
     """A job takes calls, so many seconds after its request; `slots` of them at once.
 
@@ -135,7 +151,7 @@ class JobStarted(Event):
         return f"job {self.job_id} is up after {self.seconds:.1f} s: {self.job_url}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class JobEnded(Event):
     """A job is over, so many seconds after its request.
 
@@ -153,7 +169,7 @@ class JobEnded(Event):
         return f"job {self.job_id} is over after {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PackagesNeeded(Event):
     """A call was submitted that needs packages of which none before it did: jobs install them."""
 
@@ -163,7 +179,7 @@ class PackagesNeeded(Event):
         return f"jobs install {' '.join(self.requirements)} before they run what needs it"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Installing(Event):
     """A job installs packages; told when it begins, and when it ends after so many `seconds`.
 
@@ -182,7 +198,7 @@ class Installing(Event):
         return f"job {self.job_id} {how} {self.seconds:.1f} s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Transferred(Event):
     """Bytes have gone through a job's port, in so many seconds: calls, or large results.
 
@@ -199,7 +215,7 @@ class Transferred(Event):
         return f"{self.size:,} bytes {what} job {self.job_id} in {self.seconds:.2f} s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallSubmitted(Event):
     """A call is being submitted: told in the thread that does so, with its context variables.
 
@@ -214,7 +230,7 @@ class CallSubmitted(Event):
         return f"call {self.call} of {self.name} is being submitted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallsSubmitted(Event):
     """These calls were submitted, by their numbers; `names` has what their functions are called."""
 
@@ -225,7 +241,7 @@ class CallsSubmitted(Event):
         return f"{_many(len(self.calls), 'call')} submitted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallsSent(Event):
     """These calls are on their way to a job, or in it, and wait or run there.
 
@@ -240,7 +256,7 @@ class CallsSent(Event):
         return f"{_many(len(self.calls), 'call')} sent to job {self.job_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallPrinted(Event):
     """A call has printed a line, or a piece of one.
 
@@ -256,7 +272,7 @@ class CallPrinted(Event):
         return f"call {self.call} | {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallCancelled(Event):
     """A call was cancelled before it began, and is none of those that end."""
 
@@ -266,7 +282,7 @@ class CallCancelled(Event):
         return f"call {self.call} was cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallEnded(Event):
     """A call is done.
 
@@ -303,7 +319,7 @@ class CallEnd(NamedTuple):
     slot: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallsEnded(Event):
     """Calls are done, all that were heard of at once.
 
@@ -317,7 +333,7 @@ class CallsEnded(Event):
         return f"{_many(len(self.ended), 'call')} ended"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CallRetried(Event):
     """A call has raised what `retry_on` names, and runs again.
 
@@ -342,7 +358,7 @@ class CallRetried(Event):
         return f"call {self.call} runs again in {self.seconds:.1f} s: {self.error}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trouble(Event):
     """Something went wrong that the executor deals with: a job was lost, a door is shut."""
 
@@ -352,7 +368,7 @@ class Trouble(Event):
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RunEnded(Event):
     """The executor was shut down, and no job of it is left.
 

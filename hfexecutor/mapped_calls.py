@@ -13,8 +13,7 @@ import queue
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from hfexecutor.mapped_results import Place, remaining
 
@@ -32,8 +31,7 @@ E = TypeVar("E", bound="Executor")
 Row: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapOptions:
+class MapOptions(NamedTuple):
     """The options of one map, checked.
 
     Attributes:

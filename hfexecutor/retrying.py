@@ -6,8 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from tenacity import RetryCallState, Retrying, wait_exponential_jitter
 
@@ -24,8 +23,7 @@ Wait: TypeAlias = Callable[[RetryCallState], float]
 DEFAULT_WAIT: Final[Wait] = wait_exponential_jitter(initial=1, max=60)
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRule:
+class RetryRule(NamedTuple):
     """Says whether, and when, a call runs again that has raised.
 
     Attributes:

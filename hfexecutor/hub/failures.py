@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hfexecutor.errors import (
     AuthenticationError,
@@ -52,8 +51,7 @@ class TooLargeError(HubRequestError, PayloadTooLargeError):
     """The Hub finds the request too large."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An HTTP answer, reduced to what explains it. Header names are lower case."""
 
     status: int

@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +30,7 @@ _RESERVE: Final = 10.0  # requests kept for cancels
 _GRACE: Final = 0.5  # seconds that cancels have for themselves after a hold
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """What one ``RateLimit`` header says: `remaining` requests for the next `reset` seconds."""
 
     remaining: float

@@ -8,8 +8,7 @@ are over; everything else is final at once. Each pause is logged with its reason
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
@@ -48,8 +47,7 @@ class TransientError(Exception):
         self.wait = wait
 
 
-@dataclass(frozen=True, slots=True)
-class _Patience:
+class _Patience(NamedTuple):
     """The time that one request has, and what tenacity asks about it."""
 
     clock: Clock

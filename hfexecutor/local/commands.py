@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import uv
 from .errors import CannotStartError
@@ -26,8 +26,7 @@ _SYSTEM_PATH = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _SHELL = "/bin/sh"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """A file whose date tells when uv last asked indexes for a set of requirements.
 
     Attributes:
@@ -39,8 +38,7 @@ class Resolution:
     recent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(NamedTuple):
     """What there is on this machine for the job of one image.
 
     Attributes:
@@ -62,8 +60,7 @@ class Tools:
     places: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(NamedTuple):
     """The directories of one attempt, none of which exists yet; `work` is where it begins."""
 
     root: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .hardware import FLAVORS
 
@@ -20,8 +19,7 @@ _GPU_SIGNS = ("/dev/nvidia0", "/dev/kfd", "/dev/neuron0")
 _GIB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One difference; `slight`: the job does what it would do there, if not as fast."""
 
     text: str

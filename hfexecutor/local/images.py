@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 THIS_PYTHON = ""  # whatever Python the hub runs on
 
@@ -17,8 +17,7 @@ _UV_TAG = re.compile(r"(?:[\d.]+-)?python(\d+(?:\.\d+)?)")
 _BARE = {"alpine", "busybox", "debian", "fedora", "ubuntu"}
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """The contents of an image that matter here.
 
     Attributes:

@@ -18,10 +18,9 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import uv
 from .ready_environment import SHARED
@@ -35,8 +34,7 @@ _NO_ENVIRONMENT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """What is to be made on the disk, in this order: directories, links (target, path), files."""
 
     directories: tuple[str, ...]
@@ -53,8 +51,7 @@ class Layout:
             Path(path).write_text(text, encoding="utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(NamedTuple):
     """An interpreter of this machine: not a link to one, and not a virtual environment's.
 
     Attributes:

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,10 +129,10 @@ class ProcessRunner:
         if image.uv:
             shared = interpreters.shared(interpreter, os.environ) if interpreter else None
             variables = sorted(self._uv().variables)
-            tools = replace(tools, shared_python=shared, uv_variables=variables)
+            tools = tools._replace(shared_python=shared, uv_variables=variables)
             if shared and (run := uv.parse(command)) and run.dependencies:
                 resolution = self._resolution(shared, run.dependencies)
-                tools = replace(tools, resolution=resolution)
+                tools = tools._replace(resolution=resolution)
         found = differences.of_image(launch.image, image, interpreter)
         found += differences.of_hardware(launch)
         if image.uv and (path := uv.path_requirement(command)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -29,8 +29,7 @@ _ANY_NAMESPACE = ("/api/buckets/", "/buckets/", "/jobs/")
 _TOO_MANY = "We had to rate limit you. Please slow down."
 
 
-@dataclass(frozen=True, slots=True)
-class Routes:
+class Routes(NamedTuple):
     """What is answered, and by whom.
 
     Attributes:
@@ -42,8 +41,7 @@ class Routes:
     public: Collection[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(NamedTuple):
     """Routes that are not loaded before the first request for one of them.
 
     Attributes:
@@ -55,8 +53,7 @@ class Later:
     load: Callable[[], Routes]
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
+class Entrance(NamedTuple):
     """What all routes have in common.
 
     Attributes:
@@ -72,7 +69,7 @@ class Entrance:
     faults: RouteFaults
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Endpoint:
     """Answers the requests of one route."""
 

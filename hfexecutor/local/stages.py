@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Stage(StrEnum):
@@ -22,8 +22,7 @@ class Stage(StrEnum):
         return self not in (Stage.SCHEDULING, Stage.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """How a job ended; the first end that happens to a job is the one that counts."""
 
     stage: Stage

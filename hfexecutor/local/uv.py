@@ -16,7 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import ready_environment
 from .errors import CannotStartError
@@ -48,8 +48,7 @@ _FROM_PIP = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class UvRun:
+class UvRun(NamedTuple):
     """A command line of `uv run`, as far as it is understood here."""
 
     dependencies: tuple[str, ...]

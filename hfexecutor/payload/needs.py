@@ -13,8 +13,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hfexecutor.payload.attachments import Attached, Attacher
 from hfexecutor.payload.distributions import Distribution, Installed
@@ -44,8 +43,7 @@ _KNOWN_ANSWERS: Final = 4096
 _REST: Final = 10  # looking for changes takes at most a tenth of the time
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """What a call needs in a job. Equal needs are met by the same job.
 
     Attributes:
@@ -60,8 +58,7 @@ class Needs:
 NOTHING: Final = Needs()
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(NamedTuple):
     """An answer with its reasons, for whoever explains it.
 
     Attributes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfexecutor.core.events import EdgeFailed, JobSeen
 from hfexecutor.errors import HubExecutorError
@@ -57,8 +56,7 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What each edge is given.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfexecutor.local.faults import Fault
@@ -14,31 +13,33 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Fault)
 
 
-@dataclass(slots=True)
 class _Entry:
-    fault: Fault
-    dice: random.Random
-    seen: int = 0
-    struck: int = 0
+    def __init__(self, fault: Fault, dice: random.Random) -> None:
+        self.fault = fault
+        self.dice = dice
+        self.seen = 0
+        self.struck = 0
 
 
-@dataclass(slots=True)
 class Injector:
     """All faults of a hub, with the count of their opportunities. Used in the hub's loop only.
 
-    Attributes:
+    Args:
         seed: makes the faults' probabilities repeatable.
+
+    Attributes:
         struck: how often each kind of fault has struck.
     """
 
-    seed: int = 0
-    struck: dict[str, int] = field(default_factory=dict)
-    _entries: list[_Entry] = field(default_factory=list)
+    def __init__(self, seed: int = 0) -> None:
+        self.struck: dict[str, int] = {}
+        self._seed = seed
+        self._entries: list[_Entry] = []
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Tell the hub to get more wrong."""
         for fault in faults:
-            dice = random.Random(f"{self.seed}:{len(self._entries)}")  # noqa: S311
+            dice = random.Random(f"{self._seed}:{len(self._entries)}")  # noqa: S311
             self._entries.append(_Entry(fault, dice))
 
     def clear(self) -> None:

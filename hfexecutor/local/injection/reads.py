@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hfexecutor.local import faults
 from hfexecutor.local.streams import CutError
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     Queue = asyncio.Queue[tuple[float, list[bytes] | CutError | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One connection to a job's log.
 
     Attributes:
