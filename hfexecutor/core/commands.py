@@ -150,9 +150,10 @@ class SendRange(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Fetch a range of a large outcome from a door. Answered by Fetched or FetchFailed.
+    """Fetch a range of a large outcome from a door.
 
-    What has arrived is kept for as long as its key is.
+    Answered by Fetched, FetchFailed or FetchRefused. What has arrived is kept for as long as its
+    key is.
     """
 
     worker: str

@@ -95,6 +95,16 @@ class Doors:
         text = f"the outcome of a call in {worker.describe()} was not fetched: {event.why}"
         state.report(logging.INFO, text)
 
+    def fetch_refused(self, event: ev.FetchRefused) -> None:
+        """This machine has no memory for a large outcome: its call ends without it."""
+        state, worker = self._state, self._state.news_of(event.worker)
+        call = state.pending.open.get(event.call)
+        if worker is None or call is None or call.id not in worker.held:
+            return
+        self._ends.fail(call, failures.no_room_here(worker, event.why))
+        worker.acknowledge(event.call)  # or it would keep the outcome, or say it in its log
+        state.touch(worker)
+
     def listen_failed(self, event: ev.ListenFailed) -> None:
         """A request that stood broke off, which says nothing about the door."""
         state, worker = self._state, self._state.news_of(event.worker)

@@ -30,6 +30,7 @@ __all__ = [
     "EdgeFailed",
     "Event",
     "FetchFailed",
+    "FetchRefused",
     "Fetched",
     "GivenBack",
     "Heard",
@@ -428,6 +429,15 @@ class FetchFailed(NamedTuple):
     why: str
 
 
+class FetchRefused(NamedTuple):
+    """There is no memory here for a large outcome."""
+
+    worker: str
+    number: int
+    call: int
+    why: str
+
+
 class Listened(NamedTuple):
     """A request that stood at a door was answered, perhaps with nothing; `position` comes next."""
 
@@ -496,6 +506,7 @@ Event: TypeAlias = (
     | RangeRefused
     | Fetched
     | FetchFailed
+    | FetchRefused
     | Listened
     | ListenFailed
     | Broken

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.worker import Worker
 
-__all__ = ["killed", "limit_reached", "lost", "never_ran", "no_memory", "too_large", "with_note"]
+__all__ = [
+    "beyond_memory",
+    "killed",
+    "limit_reached",
+    "lost",
+    "never_ran",
+    "no_memory",
+    "no_room_here",
+    "too_large",
+    "with_note",
+]
 
 # In the words of what starts containers.
 _UV_IS_MISSING: Final = re.compile(r'exec: "uv": executable file not found')
@@ -75,6 +85,23 @@ def no_memory(call: Call, worker: Worker, why: str) -> PayloadTooLargeError:
     return PayloadTooLargeError(
         f"the call refers to {size:,} bytes, for which {worker.describe()} has no memory: {why}. "
         "Choose a flavor= with more memory, or let the function load its data itself."
+    )
+
+
+def beyond_memory(call: Call, memory: float) -> PayloadTooLargeError:
+    """Return the end of a call that is larger than all memory of the machines it asks for."""
+    return PayloadTooLargeError(
+        f"the call refers to {call.size:,} bytes, and a job of flavor {' or '.join(call.kinds)} "
+        f"has {memory:g} GB of memory in all. Choose a flavor= with more memory, or let the "
+        "function load its data itself."
+    )
+
+
+def no_room_here(worker: Worker, why: str) -> PayloadTooLargeError:
+    """Return the end of a call whose result this machine cannot hold."""
+    return PayloadTooLargeError(
+        f"the call has returned what this machine has no memory for: {why}. It ran in "
+        f"{worker.describe()}. Return less, or let the function write it to a bucket (volumes=)."
     )
 
 

@@ -114,6 +114,11 @@ class Kinds:
         larger = [name for name in names if self[name].memory > least > 0]
         return tuple(sorted(larger, key=lambda name: self[name].memory))
 
+    def most_memory(self, names: tuple[str, ...]) -> float:
+        """Return GB of memory of the largest of these kinds; infinity where nobody says."""
+        memories = [self[name].memory for name in names]
+        return max(memories) if all(memories) else math.inf
+
     def allow_more(self) -> None:
         """Note that the Hub may let us have more jobs again, of each kind."""
         for kind in self:

@@ -142,6 +142,7 @@ class Machine:
             ev.RangeRefused: doors.range_refused,
             ev.Fetched: incoming.fetched,
             ev.FetchFailed: doors.fetch_failed,
+            ev.FetchRefused: doors.fetch_refused,
             ev.Listened: incoming.listened,
             ev.ListenFailed: doors.listen_failed,
             ev.Broken: incoming.no_call_can_run,
@@ -257,6 +258,7 @@ class Machine:
         if self.pending.enter(event.calls):
             for worker in self.workers.values():
                 self._state.touch(worker)
+        self._scheduling.submitted(event.calls)
 
     def _cancelled(self, event: ev.Cancelled) -> None:
         call = self.pending.close(event.call)

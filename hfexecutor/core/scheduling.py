@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
+from hfexecutor.core import failures
 from hfexecutor.core.budget import Prices
 from hfexecutor.core.channel import Door
 from hfexecutor.core.placement import Fleet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLACE", "Scheduling"]
 
+_GB = 1 << 30  # bytes; the Hub may mean 10 ** 9: what is refused does not fit either way
 PLACE = ("place",)  # on the agenda: time to bring calls and workers together
 
 
@@ -54,12 +56,27 @@ class Scheduling:
     def connected(self, event: ev.Connected) -> None:
         """Token, namespace and some kinds are good."""
         kinds = tuple(offer.kind for offer in event.offers)
+        state = self._state
         self._connecting.discard(kinds)
         self._known.update(kinds)
-        self._state.kinds.learn(event.offers)
+        state.kinds.learn(event.offers)
         for offer in event.offers:
             if offer.hourly is not None:
-                self._state.budget.prices[offer.kind] = Prices(offer.hourly, offer.door_hourly)
+                state.budget.prices[offer.kind] = Prices(offer.hourly, offer.door_hourly)
+
+        self._refuse_too_large(state.pending.open.values())
+
+    def submitted(self, calls: Iterable[Call]) -> None:
+        """Look at new calls."""
+        self._refuse_too_large(calls)
+
+    def _refuse_too_large(self, calls: Iterable[Call]) -> None:
+        """End the calls that no machine they ask for can hold, before one is rented."""
+        state = self._state
+        for call in [call for call in calls if call.buffers and self._known.issuperset(call.kinds)]:
+            memory = state.kinds.most_memory(call.kinds)
+            if call.size > memory * _GB:
+                self._ends.fail(call, failures.beyond_memory(call, memory))
 
     def connect_failed(self, event: ev.ConnectFailed) -> None:
         """They are not, or nobody could be asked."""

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "room"]
 
 _F_ADD_SEALS, _ALL_SEALS = 1033, 0x0F  # of Linux: nobody can change it any more
 
@@ -29,9 +29,9 @@ class Memory:
         Raises:
             OSError: there is no room for them, or too many files are open.
         """
-        room = _room()
-        if room is not None and size > room:
-            raise OSError(f"it has {size:,} bytes, and {room:,} are free in the job's memory")
+        free = room()
+        if free is not None and size > free:
+            raise OSError(f"it has {size:,} bytes, and {free:,} are free in the job's memory")
         self._files[name] = fd = _open()
         os.ftruncate(fd, size)
 
@@ -71,17 +71,17 @@ def _open() -> int:
     return fd
 
 
-def _room() -> int | None:
-    """Return how many bytes of memory this job may still take; None: nobody says."""
-    rooms = [room for room in (_free_in_machine(), _free_in_group()) if room is not None]
-    return min(rooms, default=None)
+def room() -> int | None:
+    """Return how many bytes of memory may still be taken here; None: nobody says."""
+    rooms = (_free_in_machine(), _free_in_group())
+    return min((free for free in rooms if free is not None), default=None)
 
 
 def _free_in_machine() -> int | None:
-    for line in _lines("/proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    return None
+    found = dict(line.split(":", 1) for line in _lines("/proc/meminfo"))
+    if "MemAvailable" not in found:
+        return None
+    return 1024 * sum(int(found.get(name, "0").split()[0]) for name in ("MemAvailable", "SwapFree"))
 
 
 def _free_in_group() -> int | None:

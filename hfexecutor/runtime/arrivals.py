@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from hfexecutor.core.events import Done, Outcome
-from hfexecutor.remote import outcomes
+from hfexecutor.remote import memory, outcomes
 from hfexecutor.remote.buffers import Place
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hfexecutor.core.fetching import Key
 
 __all__ = ["Arrival", "Arrivals"]
+
+_LARGE: Final = 32 << 20  # bytes from which on it is asked first how much memory is free
 
 
 class Arrival:
@@ -25,6 +27,9 @@ class Arrival:
     Args:
         size: Of the outcome, in bytes.
         layout: Kind and size of each buffer at its end, one after the other.
+
+    Attributes:
+        missing: Bytes that are not here yet.
     """
 
     def __init__(self, size: int, layout: tuple[int, ...]) -> None:
@@ -33,10 +38,10 @@ class Arrival:
         self._places = [Place(*one) for one in zip(layout[::2], sizes, strict=True)]
         self._views = [self._front, *(place.view for place in self._places)]
         self._ends = list(accumulate(map(len, self._views)))
-        self._missing = size
+        self.missing = size
 
     def __repr__(self) -> str:
-        return f"<Arrival of {self._ends[-1]} bytes, {self._missing} missing>"
+        return f"<Arrival of {self._ends[-1]} bytes, {self.missing} missing>"
 
     def views(self, start: int, stop: int) -> list[memoryview]:
         """Return where these bytes belong."""
@@ -49,8 +54,8 @@ class Arrival:
 
     def filled(self, size: int) -> Outcome | None:
         """Note that so many bytes are here, and right; return the outcome when all are."""
-        self._missing -= size
-        if self._missing:
+        self.missing -= size
+        if self.missing:
             return None
         return outcomes.decode(self._front, self._places)
 
@@ -69,8 +74,18 @@ class Arrivals:
         """
         arrival = self._of.get(key)
         if arrival is None:
+            self._see_room(key.size)
             arrival = self._of[key] = Arrival(key.size, key.layout)
         return arrival
+
+    def _see_room(self, size: int) -> None:
+        """Refuse what would have the system end this process, half way, for want of memory."""
+        free = memory.room() if size >= _LARGE else None
+        if free is None:
+            return
+        free -= sum(arrival.missing for arrival in self._of.values())
+        if size > free:
+            raise MemoryError(f"it has {size:,} bytes, and {max(0, free):,} are free")
 
     def take(self, key: Key, call: int, size: int) -> tuple[News, ...]:
         """Note that so many bytes of a call's outcome are here; return it when all are."""

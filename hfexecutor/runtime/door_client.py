@@ -11,6 +11,7 @@ from hfexecutor.core.events import (
     DoorFailure,
     Fetched,
     FetchFailed,
+    FetchRefused,
     Listened,
     ListenFailed,
     RangeFailed,
@@ -106,7 +107,10 @@ class DoorClient:
             check = functools.partial(seals.check_reply, seal, number, head, views)
             query = Query([message], [memoryview(head), *views], check)
             await self._hub.fetch(self._door(command), query, timeout=command.patience)
-        except (DoorError, frames.FrameError, MemoryError) as error:
+        except MemoryError as error:
+            why = str(error) or f"it has {key.size:,} bytes"
+            self._tell(FetchRefused(worker, number, call, why))
+        except (DoorError, frames.FrameError) as error:
             self._tell(FetchFailed(worker, number, call, str(error) or repr(error)))
         else:
             for view in views:  # or a place with views of it would have to be copied at the end

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 from hfexecutor import HubExecutor
@@ -46,6 +48,31 @@ def test_the_first_large_value_stays_out_of_the_log_as_well(
         assert future.result(60) == grow(1)
         (job,) = (job for job in hub.jobs() if job.id == future.job_id)
         assert job.lines < 50
+
+
+# A client that may take 100 MB more, and a result of twice as much.
+NO_ROOM = """
+import resource, sys
+from hfexecutor import HubExecutor, PayloadTooLargeError
+with HubExecutor(1, endpoint=sys.argv[1], token=sys.argv[2]) as executor:
+    executor.submit(bytes, 1 << 20).result()
+    taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 100_000_000,) * 2)
+    future = executor.submit(bytes, 200_000_000)
+    error = future.exception(60)
+    assert type(error) is PayloadTooLargeError, error
+    print(error)
+    assert executor.submit(pow, 2, 5).result(60) == 32
+    assert executor.submit(pow, 2, 6).result(60) == 64
+"""
+
+
+def test_a_result_that_this_process_cannot_hold_is_an_error_on_its_future(hub: LocalHub) -> None:
+    command = [sys.executable, "-c", NO_ROOM, hub.endpoint, hub.token]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert "200,000," in done.stdout
+    assert "Return less" in done.stdout
 
 
 def mixed(n: int) -> dict[str, object]:

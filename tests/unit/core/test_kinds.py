@@ -8,8 +8,8 @@ from core_stories import Story, handed, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
-from hfexecutor.core.call import CallOptions
-from hfexecutor.errors import HubRequestError
+from hfexecutor.core.call import Buffer, CallOptions
+from hfexecutor.errors import HubRequestError, PayloadTooLargeError
 
 
 def of(call_id: int, *kinds: str, lost: int = 0):
@@ -109,6 +109,36 @@ def test_what_each_kind_costs_is_reckoned_for_itself() -> None:
 
     # A cent a minute and two: together three, which is too much.
     assert [post.kind for post in posted(story).values()] == ["cpu"]
+
+
+def with_gigabytes(call_id: int, count: int, *kinds: str):
+    call = of(call_id, *kinds)
+    call.buffers = (Buffer(bytes(32), count << 30),)
+    return call
+
+
+def test_what_no_machine_can_hold_is_refused_with_the_numbers_before_one_is_rented() -> None:
+    story = Story()
+    story.tell(ev.Submitted((with_gigabytes(1, 17, "cpu"), with_gigabytes(2, 15, "cpu"))))
+    said = story.tell(ev.Connected((ev.Offer("cpu", 1, memory=16.0),)))
+    said += story.tell(ev.Submitted((with_gigabytes(3, 17, "cpu"),)))
+    fails = [command for command in said if type(command) is do.Fail]
+    assert [fail.call.id for fail in fails] == [1, 3]
+    assert isinstance(fails[0].error, PayloadTooLargeError)
+    assert f"{(17 << 30) + 10:,} bytes" in str(fails[0].error)
+    assert "flavor cpu has 16 GB" in str(fails[0].error)
+    assert set(story.machine.pending.open) == {2}
+    assert len(story.machine.workers) == 1
+
+
+def test_what_one_of_several_kinds_may_hold_is_not_refused() -> None:
+    story = Story()
+    calls = (with_gigabytes(1, 17, "cpu", "gpu"), with_gigabytes(2, 17, "cpu", "unknown"))
+    story.tell(ev.Submitted(calls))
+    offers = (ev.Offer("cpu", 1, memory=16.0), ev.Offer("gpu", 1, memory=24.0))
+    said = story.tell(ev.Connected(offers))
+    said += story.tell(ev.Connected((offers[0], ev.Offer("unknown", 1))))
+    assert not [command for command in said if type(command) is do.Fail]
 
 
 # --- hardware that does not come ------------------------------------------------------------------

@@ -567,6 +567,24 @@ def test_what_is_left_of_an_earlier_try_to_fetch_an_outcome_does_not_count() -> 
     assert fetch.start == second[-1].stop
 
 
+def test_an_outcome_for_which_there_is_no_memory_here_ends_its_call_and_is_let_go_there() -> None:
+    story = Story(max_workers=1)
+    worker = busy(story, calls=2)
+    story.answer(story.said(do.Send)[0])
+    story.tell(ev.Heard(worker, (ev.Large(1, 1 << 40),)))
+    first, second, *_ = story.said(do.Fetch)
+    said = story.tell(
+        ev.FetchRefused(worker, first.number, 1, "no room"),
+        ev.FetchRefused(worker, second.number, 1, "no room"),
+    )
+    (fail,) = (command for command in said if type(command) is do.Fail)
+    assert isinstance(fail.error, PayloadTooLargeError)
+    assert "no room" in str(fail.error)
+    assert not [command for command in said if type(command) is do.Fetch]
+    assert set(story.machine.pending.open) == {2}
+    assert story.machine.workers[worker].channel.outgoing.acknowledgements == 1
+
+
 # --- the end ----------------------------------------------------------------------------------
 
 

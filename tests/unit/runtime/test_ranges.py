@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hfexecutor.core.events import Done
-from hfexecutor.core.fetching import Fetching
+from hfexecutor.core.fetching import Fetching, Key
 from hfexecutor.core.rules import Rules
 from hfexecutor.hub.ranges import CutError, Query, Ranges
 from hfexecutor.remote import buffers, entries, frames, outcomes, seals
@@ -209,3 +209,9 @@ def test_a_layout_that_does_not_fit_is_no_news() -> None:
         data = entries.pack_ids([100, *layout])
         assert news_of([entries.Entry(entries.LARGE, 1, 0, 1, data)]) == ()
     assert struct.calcsize("<cfIIH") == outcomes.HEAD_BYTES
+
+
+def test_what_there_is_no_memory_for_has_no_place_and_the_error_has_both_numbers():
+    arrivals = Arrivals()
+    with pytest.raises(MemoryError, match=rf"it has {1 << 50:,} bytes, and [\d,]+ are free"):
+        arrivals.of(Key(1 << 50, ()))
