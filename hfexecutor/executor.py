@@ -272,7 +272,8 @@ class HubExecutor(SubmittingExecutor):
         if bar or lines:
             from hfexecutor.progress.run import RunProgress  # noqa: PLC0415 - for them alone
 
-            self._events.listen(RunProgress(self._options.name, self._jobs(), bar=bar, lines=lines))
+            shown = RunProgress(self._options.name, self._jobs(), bar=bar, lines=lines)
+            self._events.listen(shown, kinds=shown.kinds)
         self._connect = connect
         self._lock = threading.Lock()  # guards _shutdown, and the pool's start
         self._call_ids = itertools.count(1)  # 0 is no call

@@ -60,9 +60,9 @@ class MappingExecutor(Executor):
         """Submit a call, unless its result is kept under a name."""
         raise NotImplementedError("this executor keeps no results")
 
-    # The options are written out in each overload. A TypedDict with Unpack would state them once, and
-    # type checkers judge it alike; but overloads are what the reference and editors show, which would
-    # then have `**options` in the place of names and defaults.
+    # The options are written out in each overload. A TypedDict with Unpack would state them once,
+    # and type checkers judge it alike; but overloads are what the reference and editors show, which
+    # would then have `**options` in the place of names and defaults.
 
     @overload
     def map(

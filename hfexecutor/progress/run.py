@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hfexecutor import events
 from hfexecutor.progress.display import Display
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RunProgress"]
 
+_KINDS: Final = frozenset(
+    {
+        events.CallsSubmitted, events.CallsEnded, events.CallRetried, events.CallCancelled,
+        events.JobCreated, events.JobStarted, events.JobEnded, events.RunEnded,
+    }
+)  # fmt: skip
+
 
 class RunProgress:
     """Listens to a run and shows it, from its first call to its end.
@@ -24,6 +31,9 @@ class RunProgress:
         jobs: Tells of its jobs.
         bar: Whether its progress is shown.
         lines: Whether what its calls print is.
+
+    Attributes:
+        kinds: The events that it wants to hear of.
     """
 
     def __init__(
@@ -31,8 +41,8 @@ class RunProgress:
     ) -> None:
         self._tally = Tally(jobs)
         self._display = Display(title, self._tally, bar=bar)
-        self._lines = lines
         self._started = False
+        self.kinds = _KINDS | {events.CallPrinted} if lines else _KINDS
 
     def __call__(self, event: events.Event) -> None:
         """Take an event."""
@@ -42,15 +52,14 @@ class RunProgress:
                 if not self._started:
                     self._started = True
                     self._display.start()
-            case events.CallEnded(error=error):
-                self._tally.end(1, int(error is not None))
+            case events.CallsEnded(ended=ended):
+                self._tally.end(len(ended), sum(end.error is not None for end in ended))
             case events.CallRetried():
                 self._tally.retry()
             case events.CallCancelled():
                 self._tally.cancel(1)
             case events.CallPrinted(call=call, text=text):
-                if self._lines:
-                    self._display.print(f"[call {call}] {text}")
+                self._display.print(f"[call {call}] {text}")
             case events.RunEnded():
                 self._display.close()
         self._display.nudge()

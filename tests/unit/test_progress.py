@@ -245,13 +245,24 @@ def test_a_run_is_shown_from_its_events(monkeypatch):
     shown = RunProgress("nightly", lambda: JOBS, bar=True, lines=True)
     shown(events.CallsSubmitted(0.0, (1, 2, 3)))
     shown(events.CallPrinted(0.0, 1, "j", "hello"))
-    shown(events.CallEnded(0.0, 1, "j", 1.0, None))
-    shown(events.CallEnded(0.0, 2, "j", 1.0, "ValueError"))
+    ends = [(1, "j", 1.0, None, None, None), (2, "j", 1.0, "ValueError", None, None)]
+    shown(events.CallsEnded(0.0, tuple(events.CallEnd(*end) for end in ends)))
     shown(events.CallCancelled(0.0, 3))
     shown(events.RunEnded(0.0, 2, 1, 3, 1.0, 0.1))
 
     assert stream.getvalue().startswith("nightly: 2 of 2 done, 1 failed, 3 jobs, $0.0012, after ")
     assert out.getvalue() == "[call 1] hello\n"
+
+
+def test_of_printed_lines_hears_who_shows_them():
+    told = events.Events()
+    bar = RunProgress("nightly", lambda: JOBS, bar=True, lines=False)
+    told.listen(bar, kinds=bar.kinds)
+    assert not told.are_heard(events.CallPrinted)  # none is made for nothing
+    lines = RunProgress("nightly", lambda: JOBS, bar=False, lines=True)
+    told.listen(lines, kinds=lines.kinds)
+
+    assert told.are_heard(events.CallPrinted)
 
 
 def test_lines_alone_show_nothing_else(monkeypatch):
