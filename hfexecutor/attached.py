@@ -12,6 +12,7 @@ from hfexecutor.errors import HubRequestError, HubUnavailableError
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import resolve_endpoint, resolve_token
 from hfexecutor.options import Options
+from hfexecutor.payload.fingerprint import fingerprint_of_key
 from hfexecutor.rich_display import table
 from hfexecutor.runs import list_runs
 from hfexecutor.runtime.adopted import AdoptedRunner
@@ -81,6 +82,34 @@ class AttachedRun:
         """
         known = set(self._runner.futures)
         return tuple(n for n in range(1, max(known, default=0)) if n not in known)
+
+    @property
+    def keys(self) -> Mapping[int, str]:
+        """The keys of calls that were submitted with ``submit_keyed``, by number.
+
+        Of a long one its first 200 characters; :meth:`future_of` takes the whole key.
+        """
+        adopting = self._runner.machine.adopting
+        return MappingProxyType(adopting.keys.copy() if adopting is not None else {})
+
+    def future_of(self, key: str) -> HubFuture[Any]:
+        """Return the future of the call that was submitted under a key, with ``submit_keyed``.
+
+        Of several with one key it is that of the last one.
+
+        Raises:
+            KeyError: No job has told of such a call: it was handed to none, or an earlier run of
+                the same name had completed it, or its part of a log is gone.
+            TypeError: `key` is no string.
+        """
+        if not isinstance(key, str):
+            raise TypeError(f"key must be a string, not {key!r}")
+        adopting = self._runner.machine.adopting
+        number = adopting.numbers.get(fingerprint_of_key(key)) if adopting is not None else None
+        future = self._runner.futures.get(number or 0)
+        if future is None:
+            raise KeyError(key)
+        return future
 
     def cost(self) -> Cost:
         """Return what its jobs have cost, by the Hub's price list: the most that can be billed.

@@ -24,8 +24,9 @@ from hfexecutor.names import name_of
 from hfexecutor.options import Options
 from hfexecutor.payload.async_functions import refuse_async
 from hfexecutor.payload.explanation import explain
-from hfexecutor.payload.fingerprint import fingerprint
+from hfexecutor.payload.fingerprint import fingerprint, fingerprint_of_key
 from hfexecutor.remote import outcomes
+from hfexecutor.remote.entries import pack_key
 from hfexecutor.results import unwrap
 from hfexecutor.runtime.connection import Connection
 from hfexecutor.runtime.launch_request import room
@@ -80,11 +81,13 @@ class HubExecutor(SubmittingExecutor):
             hardware. Then it is cancelled, and what it had aboard goes to one of the next flavor;
             the one that did not come is not asked for again for half an hour. A job of the last one
             waits as long as it takes. None, the default, is 5 minutes. Of no use, and refused,
-            where there is but one flavor.
-        on_memory_error: What becomes of a call whose process was killed for memory. With ``"next
-            flavor"`` it runs once more, whatever `max_retries` is: on the flavor of the list that
-            has the next larger memory. If that does not do either, and where no flavor is larger,
-            the call ends with its ``CallDiedError``, as it does with None, the default.
+            where there is but one flavor. A job that began just as it was cancelled counts as lost:
+            its call ends with ``JobLostError`` if `max_retries` is 0.
+        on_memory_error: What becomes of a call whose process, or whole job, was killed for memory.
+            With ``"next flavor"`` it runs once more, whatever `max_retries` is: on the flavor of
+            the list that has the next larger memory. If that does not do either, and where no
+            flavor is larger, the call ends with its ``CallDiedError`` or ``JobLostError``, as it
+            does with None, the default.
         endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
             ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
             processes of this machine, without account, network or cost. That one has a user of
@@ -347,20 +350,21 @@ class HubExecutor(SubmittingExecutor):
         try:
             frozen = calls.freeze(fn, args, kwargs)
             if keep is not None:
-                name, known = keep
-                known = known or fingerprint(fn, args, kwargs, frozen.attachments)
-                keep = (name, known)
+                known = keep.call or fingerprint(fn, args, kwargs, frozen.attachments)
+                keep = keep._replace(call=known)
         except PayloadError as error:
             self._check_open()
             future.set_running_or_notify_cancel()
             future.set_exception(error)
             return future
-        if keep is not None and (data := self._results.get(*keep)) is not None:
+        if keep is not None and (data := self._kept(keep)) is not None:
             self._check_open()
-            return _completed(future, data, keep[0])
+            return _completed(future, data, keep.name)
         future.bind(call_id, self._pool)
         call = calls.make(call_id, future, frozen)
         call.kept_as, call.name = keep, name_of(fn)
+        if keep is not None and keep.key is not None:
+            call.key = pack_key(fingerprint_of_key(keep.key), keep.key)
         if self._events.are_heard(CallSubmitted):
             self._check_open()
             self._events.tell(CallSubmitted(time.time(), call_id, call.name))
@@ -371,6 +375,10 @@ class HubExecutor(SubmittingExecutor):
                 self._pool.start()
             self._pool.submit(call)
         return future
+
+    def _kept(self, keep: Keep) -> bytes | None:
+        assert keep.call is not None
+        return self._results.get(keep.name, keep.call)
 
     def explain(self, fn: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return what ``submit(fn, *args, **kwargs)`` would send, install, mount and run.
@@ -702,11 +710,12 @@ def _take_leave(results: ResultsStore, farewell: Callable[[], None]) -> None:
         farewell()
 
 
-def _keep(results: ResultsStore, kept_as: tuple[str, bytes], outcome: Outcome) -> None:
+def _keep(results: ResultsStore, kept_as: Keep, outcome: Outcome) -> None:
     """Keep a value for later runs; what was raised may go better next time."""
     if outcome.status == outcomes.VALUE:
         data = outcomes.encode(outcomes.VALUE, outcome.duration, 0, outcome.whole())
-        results.put(*kept_as, bytes(data))
+        assert kept_as.call is not None
+        results.put(kept_as.name, kept_as.call, bytes(data))
 
 
 def _completed(future: PoolFuture[T], data: bytes, name: str) -> PoolFuture[T]:
@@ -734,7 +743,6 @@ def _limits(options: Options) -> Limits:
         give_up_after=options.give_up_after,
         max_cost=options.max_cost,
         timeout=options.timeout,
-        scheduling_timeout=options.scheduling_timeout,
         room=room(options),
     )
 

@@ -246,22 +246,14 @@ def _scheduling_timeout(name: str, value: float | str | None) -> float | None:
     return None if value is None else _seconds(name, value)
 
 
-def _waits_for_hardware(values: Mapping[str, Any]) -> float:
-    """Return the seconds that a flavor is waited for, checked together with other options."""
-    seconds: float | None = values["scheduling_timeout"]
+def _waits_for_hardware(seconds: float | None, flavors: tuple[str, ...]) -> float:
+    """Return the seconds that one of several flavors is waited for."""
     if seconds is None:
         return SCHEDULING_TIMEOUT
-    if len(values["flavor"]) == 1:
+    if len(flavors) == 1:
         raise ValueError(
             "scheduling_timeout is how long a flavor is waited for until the next one of a list "
-            f"is tried, and there is only {values['flavor'][0]!r}: make flavor a list, or leave it "
-            "out"
-        )
-    if not values["reuse_workers"] and not values["max_retries"]:
-        raise ValueError(
-            "scheduling_timeout cannot be kept with reuse_workers=False and max_retries=0: each "
-            "job has its call aboard, which must not go to another one. Allow a retry, or leave it "
-            "out"
+            f"is tried, and there is only {flavors[0]!r}: make flavor a list, or leave it out"
         )
     return seconds
 
@@ -417,7 +409,7 @@ class Options:
 
     max_workers: int = _option(_workers, None)
     flavor: tuple[str, ...] = _option(_flavors, None, of_calls=True)
-    scheduling_timeout: float = _option(_scheduling_timeout, None)
+    scheduling_timeout: float = _option(_scheduling_timeout, None, of_calls=True)
     on_memory_error: bool = _option(_on_memory_error, None, of_calls=True)
     image: str = _option(_image, None)
     python: str | None = _option(_unchecked, None)
@@ -468,6 +460,7 @@ class Options:
             kinds=self.flavor,
             on_memory_error=self.on_memory_error,
             speculate=self.speculate,
+            scheduling_timeout=self.scheduling_timeout,
         )
 
     def with_options(self, **given: Any) -> Options:
@@ -488,6 +481,10 @@ class Options:
         }
         if given.get("flavor", "") is None:  # what a script's header says, say
             del checked["flavor"]
+        if "scheduling_timeout" in checked:
+            checked["scheduling_timeout"] = _waits_for_hardware(
+                checked["scheduling_timeout"], checked.get("flavor", self.flavor)
+            )
         changed = dataclasses.replace(self, **checked)
         _job_timeout(changed.timeout, changed.call_timeout)
         _check_retries(changed.max_retries, changed.retry_on, speculate=changed.speculate)
@@ -527,7 +524,9 @@ class Options:
             values[field.name] = field.metadata["check"](field.name, values[field.name])
         values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
         _check_retries(values["max_retries"], values["retry_on"], speculate=values["speculate"])
-        values["scheduling_timeout"] = _waits_for_hardware(values)
+        values["scheduling_timeout"] = _waits_for_hardware(
+            values["scheduling_timeout"], values["flavor"]
+        )
         values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
         _check_size({name: values[name] for name in VARIABLE_NAMES})
         values["python"] = python_option(values["python"], values["image"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Literal, Never, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Never, ParamSpec, TypeVar
 
 from hfexecutor.labels import check_name
 from hfexecutor.mapping import MappingExecutor
@@ -27,8 +27,19 @@ __all__ = ["ExecutorView", "Keep", "SubmittingExecutor"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# The name that a result is kept under, and what stands for its call: None is what it is made of.
-Keep: TypeAlias = "tuple[str, bytes | None]"
+
+class Keep(NamedTuple):
+    """Under what a result is kept.
+
+    Attributes:
+        name: What it shares with others.
+        call: The fingerprint that stands for its call; None for that of what it is made of.
+        key: Its submitter's key, None without one.
+    """
+
+    name: str
+    call: bytes | None = None
+    key: str | None = None
 
 
 class _Unchanged:
@@ -73,9 +84,12 @@ class SubmittingExecutor(MappingExecutor):
 
         Then its future is done at once, with the result of then, whatever `fn` and its arguments
         are now. Results are kept as for ``map(resume=…)``, under `name`: give the executor one.
+        The key travels with the call: who attaches to the run finds it by that
+        (:meth:`AttachedRun.future_of`).
 
         Args:
-            key: What the result is kept under.
+            key: What the result is kept under: any text. As it goes into the logs of jobs, at most
+                its first 200 characters, it is no place for secrets.
             fn: The function.
             *args: Its arguments.
             **kwargs: Those by name.
@@ -93,7 +107,7 @@ class SubmittingExecutor(MappingExecutor):
         if not isinstance(key, str):
             raise TypeError(f"key must be a string, not {key!r}")
         self._results.load(self.name)
-        return self._submit(fn, args, kwargs, (self.name, fingerprint_of_key(key)))
+        return self._submit(fn, args, kwargs, Keep(self.name, fingerprint_of_key(key), key))
 
     def share(self, value: Any) -> Any:
         """Pickle a value now, and return a handle that arrives as the value in calls.
@@ -127,6 +141,7 @@ class SubmittingExecutor(MappingExecutor):
         self,
         *,
         flavor: str | Sequence[str] | None = _UNCHANGED,
+        scheduling_timeout: float | str | None = _UNCHANGED,
         on_memory_error: Literal["next flavor"] | None = _UNCHANGED,
         call_timeout: float | str | None = _UNCHANGED,
         max_retries: int = _UNCHANGED,
@@ -143,10 +158,11 @@ class SubmittingExecutor(MappingExecutor):
         what the executor installs in every job at its start.
 
         With another `flavor` calls run in jobs of that hardware, which are launched when the first
-        such call is submitted, after name and price were looked at. `max_workers`, `max_cost` and
-        `scheduling_timeout` are those of the executor, for calls and jobs of all flavors together.
-        Where `max_workers` leaves no place for them, idle jobs of other flavors make way at once,
-        and one that works after half a minute.
+        such call is submitted, after name and price were looked at. `max_workers` and `max_cost`
+        are those of the executor, for calls and jobs of all flavors together. Where `max_workers`
+        leaves no place for them, idle jobs of other flavors make way at once, and one that works
+        after half a minute. Calls with the same list of flavors share its jobs: of those that are
+        open, the one with the shortest `scheduling_timeout` counts.
 
         Raises:
             ValueError: An option is out of range, or does not go with those of the executor.
@@ -161,6 +177,7 @@ class SubmittingExecutor(MappingExecutor):
         """
         given = {
             "flavor": flavor,
+            "scheduling_timeout": scheduling_timeout,
             "on_memory_error": on_memory_error,
             "call_timeout": call_timeout,
             "max_retries": max_retries,
@@ -174,7 +191,7 @@ class SubmittingExecutor(MappingExecutor):
         return ExecutorView(self._home(), self._calls.with_options(**changed))
 
     def _submit_in(self, resume: str, fn: Callable[..., T], *args: Any) -> HubFuture[T]:
-        return self._submit(fn, args, {}, (resume, None))
+        return self._submit(fn, args, {}, Keep(resume))
 
     def _prepare_resume(self, name: str) -> None:
         self._results.load(check_name("resume", name))
@@ -253,7 +270,7 @@ class ExecutorView(SubmittingExecutor):
             self._prepare_resume(resume)
 
         def submit(executor: Any, fn: Callable[..., T], *args: Any) -> HubFuture[T]:
-            keep = None if resume is None else (resume, None)
+            keep = None if resume is None else Keep(resume)
             return own.submit(executor, calls, fn, args, {}, keep=keep)
 
         return submit

@@ -51,6 +51,7 @@ class CallSeen:
         printed: What it has printed.
         began: Seconds from the start of its job's worker to its own, once it is over.
         slot: In which of the job's slots it ran.
+        key: How its submitter's key begins; None where none is known.
     """
 
     number: int
@@ -62,6 +63,7 @@ class CallSeen:
     traceback: str = ""
     began: float | None = None
     slot: int | None = None
+    key: str | None = None
 
 
 @dataclass(slots=True)
@@ -151,6 +153,8 @@ class RunCalls:
             if entry.kind == wire.HELD:
                 for number in wire.unpack_ids(entry.data):
                     self._call(number, job.id)
+            elif entry.kind == wire.KEY:
+                self._call(entry.call, job.id).key = wire.unpack_key(entry.data)[1]
             elif entry.kind in (wire.HELLO, wire.INSTALL):
                 self._note_job(job.id, entry)
             elif entry.kind == wire.LARGE:

@@ -24,7 +24,7 @@ from hfexecutor.cli.tables import Column, show_table, terminal_width
 from hfexecutor.errors import HubError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hfexecutor.attached import AttachedRun
     from hfexecutor.cli.place import Place
@@ -37,8 +37,10 @@ _SPEAK: Final = 10.0  # seconds between two lines of progress where there is no 
 _SHOWN: Final = 100  # calls
 _PICKLES: Final = (".pkl", ".pickle")
 _LINES: Final = (".jsonl", ".ndjson")
+_KEY: Final = Column("KEY", cut=True)
 _COLUMNS: Final = (
     Column("CALL", right=True),
+    _KEY,
     Column("STATE"),
     Column("JOB", weight=1),
     Column("RESULT", cut=True),
@@ -90,7 +92,9 @@ def show(run: AttachedRun) -> None:
     futures = sorted(run.futures.items(), key=lambda item: (_state(item[1]) == "done", item[0]))
     shown = sorted(futures[:_SHOWN], key=lambda item: item[0])
     if shown:
-        show_table(_COLUMNS, [_row(number, future) for number, future in shown])
+        keys = run.keys
+        columns = [column for column in _COLUMNS if keys or column is not _KEY]
+        show_table(columns, [_row(number, future, keys) for number, future in shown])
     left = len(futures) - len(shown)
     if left:
         click.echo(
@@ -128,13 +132,13 @@ def write(run: AttachedRun, path: Path) -> int:
     """
     ended = {n: future for n, future in sorted(run.futures.items()) if future.done()}
     if str(path) == "-":
-        for line in _json_lines(ended):
+        for line in _json_lines(ended, run.keys):
             click.echo(line)
         return len(ended)
     if path.suffix in _PICKLES:
         data = cloudpickle.dumps({n: _outcome(future) for n, future in ended.items()})
     else:
-        data = "".join(f"{line}\n" for line in _json_lines(ended)).encode()
+        data = "".join(f"{line}\n" for line in _json_lines(ended, run.keys)).encode()
     try:
         _replace(path, data)
     except OSError as error:
@@ -153,10 +157,12 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def _json_lines(ended: dict[int, HubFuture[Any]]) -> Iterator[str]:
+def _json_lines(ended: dict[int, HubFuture[Any]], keys: Mapping[int, str]) -> Iterator[str]:
     """Yield a line for each call; a value that is no JSON is there as its repr alone."""
     for number, future in ended.items():
         found: dict[str, Any] = {"call": number, "state": _state(future)}
+        if number in keys:
+            found["key"] = keys[number]
         outcome = _outcome(future)
         if found["state"] == "done":
             try:
@@ -186,14 +192,15 @@ def _state(future: HubFuture[Any]) -> str:
     return "done" if future.exception(0) is None else "failed"
 
 
-def _row(number: int, future: HubFuture[Any]) -> list[str]:
+def _row(number: int, future: HubFuture[Any], keys: Mapping[int, str]) -> list[str]:
     state, text = _state(future), ""
     if state == "done":
         text = _repr(future.result(0))
     elif state == "failed":
         error = future.exception(0)
         text = " ".join(f"{type(error).__name__}: {error}".split())
-    return [str(number), state, future.job_id or "", text]
+    key = [keys.get(number, "")] if keys else []
+    return [str(number), *key, state, future.job_id or "", text]
 
 
 def _repr(value: Any) -> str:

@@ -26,8 +26,10 @@ _JOBS: Final = (
     Column("TIME", weight=3, right=True),
     Column("COST", weight=1, right=True),
 )
+_KEY: Final = Column("KEY", cut=True)
 _CALLS: Final = (
     Column("CALL", right=True),
+    _KEY,
     Column("STATE"),
     Column("TIME", weight=2, right=True),
     Column("JOB", weight=1),
@@ -59,7 +61,9 @@ def command(place: Place, name: str, all_calls: bool, as_data: bool) -> int:
     listed = [call for call in listed if all_calls or call.state != "done"]
     if listed:
         click.echo()
-        show_table(_CALLS, [_call_row(call) for call in listed])
+        keyed = any(call.key is not None for call in listed)
+        columns = [column for column in _CALLS if keyed or column is not _KEY]
+        show_table(columns, [_call_row(call, keyed=keyed) for call in listed])
     calls.tell_unread()
     return code
 
@@ -91,14 +95,16 @@ def _job_row(job: RunJob, calls: RunCalls) -> list[str]:
     return [job.id, job.stage, job.flavor, str(ended), age(seconds), dollars(job.dollars)]
 
 
-def _call_row(call: CallSeen) -> list[str]:
+def _call_row(call: CallSeen, *, keyed: bool) -> list[str]:
     time = "" if call.seconds is None else f"{call.seconds:.2f} s"
-    return [str(call.number), call.state, time, call.job, " ".join(call.error.split())]
+    key = [call.key or ""] if keyed else []
+    return [str(call.number), *key, call.state, time, call.job, " ".join(call.error.split())]
 
 
 def _call_json(call: CallSeen) -> dict[str, Any]:
     return {
         "number": call.number,
+        "key": call.key,
         "state": call.state,
         "job": call.job,
         "seconds": call.seconds,

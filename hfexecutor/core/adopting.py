@@ -50,6 +50,8 @@ class Adopting:
 
     Attributes:
         listed: The Hub has shown the jobs.
+        numbers: Of the calls that have a key, by its digest; of several with one key the last.
+        keys: How the keys of calls begin, by number.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Adopting:
         self._jobs: set[str] = set()  # ids of jobs that were adopted
         self._raised: dict[int, Completion] = {}  # not believed yet, by the number of the call
         self._over: set[int] = set()  # numbers of calls that have ended
+        self.numbers: dict[bytes, int] = {}
+        self.keys: dict[int, str] = {}
         self.listed = False
 
     @property
@@ -124,6 +128,10 @@ class Adopting:
                 self.learn(worker, (item.call,))
             elif isinstance(item, ev.Held):
                 self.learn(worker, item.calls, holds=True)
+            elif isinstance(item, ev.Keyed):
+                number = number_of(item.call)
+                self.numbers[item.digest] = max(number, self.numbers.get(item.digest, 0))
+                self.keys[number] = item.text
 
     def learn(self, worker: Worker, numbers: Iterable[int], *, holds: bool = False) -> None:
         """Note that a job has had these calls; with `holds`, that it has them now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
@@ -44,6 +45,8 @@ class CallOptions:
         on_memory_error: Where its process is killed for memory, it runs once more on one of these
             kinds with more of it, if there is one.
         speculate: A backup of it may be started where it takes far longer than others.
+        scheduling_timeout: Seconds that a job for it may wait for its hardware where it takes
+            another kind as well.
     """
 
     call_timeout: float | None = None
@@ -52,6 +55,7 @@ class CallOptions:
     kinds: tuple[str, ...] = ("",)
     on_memory_error: bool = False
     speculate: bool = False
+    scheduling_timeout: float = math.inf
 
 
 _DEFAULT: Final = CallOptions()
@@ -120,6 +124,7 @@ class Call:
         killed: Somebody asked for it to be stopped.
         name: What its submitter calls the function; for people alone.
         kept_as: Under what its result is kept for later runs; opaque to the core, None for no use.
+        key: What identifies it for its submitter, as it travels; empty where it has none.
     """
 
     __slots__ = (
@@ -136,6 +141,7 @@ class Call:
         "id",
         "is_backup",
         "kept_as",
+        "key",
         "killed",
         "lost",
         "name",
@@ -166,6 +172,7 @@ class Call:
         self.options = options
         self.buffers = buffers
         self.kept_as: Any = None
+        self.key = b""
         self.name = ""
         self.worker = ""
         self.claimed = False
@@ -225,7 +232,7 @@ class Call:
         )
         other.kept_as, other.claimed, other.tries = self.kept_as, True, self.tries
         other.lost, other.backups = self.lost, self.backups
-        other.name = self.name
+        other.name, other.key = self.name, self.key
         return other
 
     def on_larger(self, kinds: tuple[str, ...]) -> Self:
@@ -243,9 +250,15 @@ class Call:
         return (*self.attachments, (entries.FUNCTION, *self.function))
 
     @property
+    def itself(self) -> tuple[entries.Entry, ...]:
+        """What hands it over, after what it refers to."""
+        call = entries.Entry(entries.CALL, self.id, 0, 1, self.data)
+        return (entries.Entry(entries.KEY, self.id, 0, 1, self.key), call) if self.key else (call,)
+
+    @property
     def size(self) -> int:
         """Bytes that travel if the worker has nothing yet of what the call refers to."""
-        return len(self.data) + sum(self.refers.values())
+        return len(self.data) + len(self.key) + sum(self.refers.values())
 
     @property
     def refers(self) -> dict[Any, int]:

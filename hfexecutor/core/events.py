@@ -39,6 +39,7 @@ __all__ = [
     "Inspected",
     "Installing",
     "JobSeen",
+    "Keyed",
     "KillAsked",
     "Large",
     "LaunchFailed",
@@ -309,6 +310,14 @@ class Held(NamedTuple):
     calls: tuple[int, ...]
 
 
+class Keyed(NamedTuple):
+    """A call has a key of its submitter's: its digest, and how it begins."""
+
+    call: int
+    digest: bytes
+    text: str
+
+
 class Unacknowledged(NamedTuple):
     """So many outcomes it keeps because we have not acknowledged them."""
 
@@ -329,7 +338,7 @@ class Bye(NamedTuple):
 
 
 News: TypeAlias = (
-    Hello | Done | Large | Installing | GivenBack | Held | Unacknowledged | Refused | Bye
+    Hello | Done | Large | Installing | GivenBack | Held | Keyed | Unacknowledged | Refused | Bye
 )
 
 

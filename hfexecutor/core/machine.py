@@ -100,7 +100,7 @@ class Machine:
         paces = Paces()
         launches = Launches(state, ends, placement)
         doors = Doors(state, ends)
-        tracking = self._tracking = Tracking(state, ends, launches, doors)
+        tracking = self._tracking = Tracking(state, ends, launches, doors, retries)
         incoming = self._incoming = Incoming(
             state, ends, doors, tracking, retries=retries, paces=paces
         )

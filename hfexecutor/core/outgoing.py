@@ -174,8 +174,7 @@ class Outgoing:
                     self._kept.clear()
                 self._kept.add((kind, number))
                 entries.append(wire.Entry(kind, number, 0, 1, data))
-        entries.append(wire.Entry(wire.CALL, call.id, 0, 1, call.data))
-        return entries
+        return [*entries, *call.itself]
 
     # --- what does not go after all ----------------------------------------------------------
 

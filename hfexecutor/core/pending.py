@@ -46,6 +46,8 @@ class Queue:
         waiting: How many there are.
         duration: Mean seconds of recent calls that asked for these, on whichever worker; None
             before one was answered.
+        scheduling_timeout: The least that one of all its calls so far allows a job to wait for its
+            hardware.
         starved_since: Since when no worker may have them, as those of others take all places;
             infinity while that is not so.
     """
@@ -54,6 +56,7 @@ class Queue:
         self.kinds = kinds
         self.waiting = 0
         self.duration: float | None = None
+        self.scheduling_timeout = math.inf
         self.starved_since = math.inf
         self._open = still_open
         # May hold calls that are not open any more: they are passed over.
@@ -159,9 +162,13 @@ class Pending:
         longer = False
         for call in calls:
             self.open[call.id] = call
-            self.queue(call.kinds).append(call)
+            queue = self.queue(call.kinds)
+            queue.append(call)
             if call.options is not self._options:
                 self._options = call.options
+                queue.scheduling_timeout = min(
+                    queue.scheduling_timeout, call.options.scheduling_timeout
+                )
                 self.may_speculate = self.may_speculate or call.options.speculate
                 longer = self.times.note(call.options.call_timeout) or longer
         return longer

@@ -61,6 +61,18 @@ class Retries:
         state.report(logging.INFO, f"{text}; {worker.describe()}")
         return True
 
+    def rescue(self, worker: Worker) -> None:
+        """Have what ran in a job that was ended for its memory run on larger ones, if it is to.
+
+        Which of several calls has taken the memory nobody knows.
+        """
+        if not worker.ran_out_of_memory:
+            return
+        for call_id in sorted(worker.begun):
+            call = worker.held.get(call_id)
+            if call is not None and call.twin is None and self.on_larger(call, worker):
+                worker.drop(call_id)
+
     def ask(self, call: Call, outcome: ev.Outcome, where: str, worker: str) -> None:
         """Ask whether a call is to run again, of which this is the outcome."""
         state = self._state

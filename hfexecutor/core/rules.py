@@ -23,8 +23,6 @@ class Limits(NamedTuple):
             there are where nobody says.
         max_cost: Dollars that all jobs together may cost; None without a limit.
         timeout: Seconds after which the Hub ends a job.
-        scheduling_timeout: Seconds that a job may wait for its hardware where calls take another
-            kind as well.
     """
 
     max_workers: int = 8
@@ -34,7 +32,6 @@ class Limits(NamedTuple):
     room: float = math.inf
     max_cost: float | None = None
     timeout: float = math.inf
-    scheduling_timeout: float = math.inf
 
 
 class Rules(NamedTuple):

@@ -1,14 +1,17 @@
 """Jobs that wait for their hardware: what is told of that, and when another kind is tried.
 
 Hardware that is in demand may come late, or never. Where calls take another kind as well, a job
-that stays in SCHEDULING for too long is cancelled. When the Hub has confirmed that, what it had
-aboard waits again, and the next job is one of the kind that comes next in the list: so no two jobs
-are ever paid for the same calls. The kind that did not come is passed over for a while.
+that stays in SCHEDULING for too long is cancelled. When the Hub has confirmed that, and that the
+job never began, what it had aboard waits again, and the next job is one of the kind that comes next
+in the list: so no two jobs are ever paid for the same calls, nor does one that is to begin only
+once begin twice. If the job did begin in that moment, its calls are lost. The kind that did not
+come is passed over for a while.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -43,10 +46,8 @@ class Scarcity:
     def _pass_over(self, worker: Worker, asked: float) -> bool:
         """Cancel a job that has waited for too long, if another kind can be tried instead."""
         state, waited = self._state, asked - worker.launched_at
-        if waited < state.limits.scheduling_timeout:
+        if waited < self._patience(worker, waited):
             return False
-        if not worker.may_all_run_again:
-            return False  # it may have begun in this moment, and must not run once more
         following = state.kinds.after(worker.kind, worker.asked_by, state.now)
         if following is None:
             return False
@@ -55,6 +56,15 @@ class Scarcity:
         state.report(logging.INFO, text + following.name)
         self._ends.stop(worker, look=True)
         return True
+
+    def _patience(self, worker: Worker, waited: float) -> float:
+        """Return how long a job may wait: as long as the calls all allow that it would be for."""
+        pending = self._state.pending
+        least = pending.queue(worker.asked_by).scheduling_timeout
+        if waited < least:  # also where those calls are over that would not have waited
+            return least
+        calls = (call for call in pending.open.values() if call.kinds == worker.asked_by)
+        return min((call.options.scheduling_timeout for call in calls), default=math.inf)
 
     def _tell(self, kind: str, workers: list[Worker], asked: float) -> None:
         """Tell that jobs wait, now and then, and with each new word of the Hub."""

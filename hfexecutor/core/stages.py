@@ -17,10 +17,20 @@ Rules that the table keeps:
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["TERMINAL", "Action", "Evidence", "Phase", "Words", "decide", "phase_of"]
+__all__ = [
+    "TERMINAL",
+    "Action",
+    "Evidence",
+    "Phase",
+    "Words",
+    "decide",
+    "phase_of",
+    "ran_out_of_memory",
+]
 
 
 class Phase(Enum):
@@ -45,9 +55,27 @@ _PHASES = {
 }
 
 
+_MEMORY = re.compile(
+    r"OOM ?Killed|out of memory|exit ?code:? 137\b(?!.*reason)", re.IGNORECASE | re.DOTALL
+)
+
+
 def phase_of(stage: str | None) -> Phase:
     """Return the phase of a stage word; an unknown word is UNCLEAR, which ends nothing."""
     return _PHASES.get(stage or "", Phase.UNCLEAR)
+
+
+def ran_out_of_memory(stage: str, message: str) -> bool:
+    """Say whether the Hub has ended a job as a whole for its memory, by what it says of that.
+
+    There is no field for it. Exit code 137 is SIGKILL, which is what the kernel ends a process
+    with that takes too much: where no other reason is given, that is it. Who cancels a job, and a
+    timeout, get other stages or words.
+
+    >>> ran_out_of_memory("ERROR", "Job failed with exit code: 137. Reason: OOMKilled")
+    True
+    """
+    return phase_of(stage) is Phase.FAILED and _MEMORY.search(message) is not None
 
 
 class Words(Enum):

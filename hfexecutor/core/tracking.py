@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.doors import Doors
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.launches import Launches
+    from hfexecutor.core.retries import Retries
     from hfexecutor.core.state import State
     from hfexecutor.core.worker import Worker
 
@@ -34,11 +35,14 @@ POLL = ("poll",)  # on the agenda: time for a list
 class Tracking:
     """Follow the jobs of all workers from their launch to their end."""
 
-    def __init__(self, state: State, ends: Ends, launches: Launches, doors: Doors) -> None:
+    def __init__(
+        self, state: State, ends: Ends, launches: Launches, doors: Doors, retries: Retries
+    ) -> None:
         self._state = state
         self._ends = ends
         self._launches = launches
         self._doors = doors
+        self._retries = retries
         self._stillborn = 0  # jobs in a row that were over before a word of ours
         self.adopting: Adopting | None = None  # it is the run of another process
 
@@ -153,7 +157,8 @@ class Tracking:
         if worker.bye is not None or worker.is_leaving or worker.log.silent:
             return rules.ending
         if worker.hello is None:
-            left = worker.launched_at + self._state.limits.scheduling_timeout - self._state.now
+            wait = self._state.pending.queue(worker.asked_by).scheduling_timeout
+            left = worker.launched_at + wait - self._state.now
             return min(rules.coming, left) if left > rules.quick else rules.coming
         if worker.channel.door is Door.AWAITED:
             return rules.ending
@@ -203,6 +208,7 @@ class Tracking:
         elif action is Action.FAIL and not worker.was_cancelled and not worker.cancelling:
             self._never_ran(worker)
         else:  # what was cancelled before it could run is not its own failure, heard of or not
+            self._retries.rescue(worker)
             self._ends.lose(worker)
 
     def _never_ran(self, worker: Worker) -> None:

@@ -10,7 +10,14 @@ from hfexecutor.core import dispatch
 from hfexecutor.core.channel import Channel, Door
 from hfexecutor.core.launch import Launching
 from hfexecutor.core.log_reading import LogReading
-from hfexecutor.core.stages import TERMINAL, Evidence, Phase, Words, phase_of
+from hfexecutor.core.stages import (
+    TERMINAL,
+    Evidence,
+    Phase,
+    Words,
+    phase_of,
+    ran_out_of_memory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -181,6 +188,12 @@ class Worker:
         """Whether its job began and ended without any output: killed, evicted, cancelled."""
         said = [line for line in self.tail if not line.startswith(JOB_STARTED)]
         return not said and (self._ran or len(self.tail) > 0)
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """Whether its job as a whole was ended for that, as far as the Hub says."""
+        job = self.job
+        return job is not None and ran_out_of_memory(job.stage, job.message)
 
     @property
     def owes_nothing(self) -> bool:

@@ -31,6 +31,7 @@ __all__ = [
     "HELLO",
     "INIT",
     "INSTALL",
+    "KEY",
     "KILL",
     "LARGE",
     "LEAVE",
@@ -61,12 +62,14 @@ __all__ = [
     "pack",
     "pack_archive",
     "pack_ids",
+    "pack_key",
     "pack_printed",
     "pack_speaker",
     "split",
     "unpack",
     "unpack_archive",
     "unpack_ids",
+    "unpack_key",
     "unpack_printed",
     "unpack_speaker",
 ]
@@ -83,6 +86,8 @@ CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32,
 BUFFER = 46  # in the launch message: a name, and the bytes of that buffer
 DROP = 47  # names of buffers; its call is the number up to which their ranges are old
 NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as functions are
+# Before a call that has a key of its submitter's; and up again, beside HELD and the outcome.
+KEY = 48
 # A message of its own, from somebody who only looks: answered with how long all others are silent.
 CONTACT = 45
 LISTEN = 44  # a message of its own: a position, and for how many milliseconds it may stand
@@ -194,6 +199,8 @@ CALL_HEAD_BYTES = _CALL.size  # where no buffers are named
 NAME_BYTES = 32  # of a buffer's name
 _SPEAKER = struct.Struct("<QB")
 _JOINED = 1
+_KEY_DIGEST = 32  # bytes of a key's digest
+_KEY_TEXT = 200  # characters of its text
 
 
 def call_head(
@@ -265,6 +272,22 @@ def unpack_archive(data: bytes | bytearray) -> tuple[str, str, memoryview]:
     """Return what :func:`pack_archive` packed."""
     name, digest, _ = data.split(b"\0", 2)
     return name.decode(), digest.decode(), memoryview(data)[len(name) + len(digest) + 2 :]
+
+
+def pack_key(digest: bytes, text: str) -> bytes:
+    """Return the data of a KEY: what identifies it, and as much of its text as people need."""
+    return digest + text[:_KEY_TEXT].encode("utf-8", "replace")
+
+
+def unpack_key(data: bytes) -> tuple[bytes, str]:
+    """Return what :func:`pack_key` packed.
+
+    Raises:
+        FrameError: it was not that.
+    """
+    if len(data) < _KEY_DIGEST:
+        raise FrameError("a key is cut short")
+    return data[:_KEY_DIGEST], data[_KEY_DIGEST:].decode("utf-8", "replace")
 
 
 def pack_speaker(number: int, *, joined: bool) -> bytes:

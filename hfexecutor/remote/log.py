@@ -12,6 +12,7 @@ from collections import deque
 from . import outcomes
 from .entries import (
     HELD,
+    KEY,
     LARGE,
     OUTCOME,
     PRINTED,
@@ -44,6 +45,7 @@ _FETCH_SECONDS = 60.0  # after which it is written into the log
 _VISIT_SECONDS = 10.0  # the same, while nobody has come to the door
 _HELD_SECONDS = 1.0  # that a call is here before the log says so: most are over by then
 _HELD_AT_ONCE = 500  # calls of which one entry says so
+_KEYS = 100_000  # that are remembered
 
 
 class Log:
@@ -73,6 +75,7 @@ class Log:
         self._hello_at, self._hello_pause = 0.0, _HELLO_AGAIN
         self._fetch_by: dict[int, float] = {}  # announced outcomes, and when they are written
         self._held: dict[int, float] = {}  # calls that are here, and when that is written
+        self._keys: dict[int, bytes] = {}  # of calls that have one, until they are acknowledged
         self._fresh = 0  # lines written for the first time
         self.has_door = feed is not None
         self.fetched = False
@@ -100,6 +103,8 @@ class Log:
         written after all.
         """
         self._held.pop(call, None)
+        if self._keys:
+            self._add_keys((call,))
         large = self.has_door and len(data) >= LARGE_BYTES
         if call and self.unacknowledged.keep(call, data, self._fresh, announce=large):
             self.add(self._announcement(call, data, now))
@@ -136,6 +141,29 @@ class Log:
         """Note that calls were given back."""
         for call in calls:
             self._held.pop(call, None)
+            self._keys.pop(call, None)
+
+    def note_key(self, call: int, key: bytes) -> None:
+        """Note a call's key, which is written with whatever is written of the call."""
+        if len(self._keys) >= _KEYS:
+            self._keys.pop(next(iter(self._keys)))
+        self._keys[call] = key
+
+    def keys_of(self, calls: Iterable[int]) -> Iterator[Entry]:
+        """Yield what tells the keys of these calls, as far as they have any."""
+        for call in calls if self._keys else ():
+            if (key := self._keys.get(call)) is not None:
+                yield Entry(KEY, call, 0, 1, key)
+
+    def _add_keys(self, calls: Iterable[int]) -> None:
+        for key in self.keys_of(calls):
+            self.add(key)
+
+    def acknowledge(self, calls: Iterable[int]) -> None:
+        """Forget outcomes that the client has."""
+        for call in calls:
+            self.unacknowledged.drop(call)
+            self._keys.pop(call, None)
 
     @property
     def awaits_fetches(self) -> bool:
@@ -144,7 +172,9 @@ class Log:
 
     def repeat(self, said: Iterable[tuple[int, Buffer]]) -> None:
         """Write outcomes again, whole."""
-        entries = [_outcome(call, data) for call, data in said]
+        entries = [
+            entry for call, data in said for entry in (*self.keys_of((call,)), _outcome(call, data))
+        ]
         if entries:
             self._close_line()
             self._lines.append(self._writer.lines(entries))
@@ -245,6 +275,7 @@ class Log:
             del self._held[call]
         for start in range(0, len(due), _HELD_AT_ONCE):
             self.add(Entry(HELD, 0, 0, 1, pack_ids(due[start : start + _HELD_AT_ONCE])))
+        self._add_keys(due)
 
     def _close_line(self) -> None:
         if self._entries:

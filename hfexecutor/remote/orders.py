@@ -45,6 +45,7 @@ class Orders:
         self.leave = False
         self._orders: dict[int, Callable[[Entry], list[int] | None]] = {
             entries.CALL: self._take_call,
+            entries.KEY: lambda entry: self._log.note_key(entry.call, entry.data),
             entries.FUNCTION: self._take_function,
             entries.NEED: self._take_need,
             entries.ARCHIVE: self._take_archive,
@@ -109,16 +110,18 @@ class Orders:
         self._pool.environments.archives[entry.call] = entry.data
 
     def _acknowledge(self, entry: Entry) -> None:
-        for call in _ids(entry):
-            self._log.unacknowledged.drop(call)
+        self._log.acknowledge(_ids(entry))
 
     def _again(self, entry: Entry) -> None:
         """Tell outcomes again: who asks has missed them in the log, so in the reply if they fit."""
         calls, kept = _ids(entry), self._log.unacknowledged
         if not calls:
-            self._told.append(Entry(entries.HELD, 0, 0, 1, entries.pack_ids(self._pool.held)))
+            held = self._pool.held
+            self._told.append(Entry(entries.HELD, 0, 0, 1, entries.pack_ids(held)))
+            self._told += self._log.keys_of(held)
         room, rest = entries.REPLY_BYTES, []
         for call, data in kept.some(calls) if calls else kept.all():
+            self._told += self._log.keys_of((call,))
             large = self._log.announce(call, data, self._now) if len(data) >= LARGE_BYTES else None
             if large is not None:
                 self._told.append(large)

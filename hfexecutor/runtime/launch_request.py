@@ -88,8 +88,7 @@ def launch_entries(
         wire.Entry(wire.BUFFER, 0, 0, 1, b"".join((name, buffer.data)))
         for name, buffer in buffers.items()
     ]
-    entries += [wire.Entry(wire.CALL, call.id, 0, 1, call.data) for call in calls]
-    return entries
+    return [*entries, *(entry for call in calls for entry in call.itself)]
 
 
 def _config(connection: Connection, options: Options, post: Post) -> dict[str, Any]:

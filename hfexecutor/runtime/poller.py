@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hfexecutor.core.events import CancelEnded, Inspected, Listed, ListFailed
 from hfexecutor.errors import HubExecutorError, HubRequestError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hfexecutor.runtime.edge import Surroundings
 
 __all__ = ["Poller"]
+
+_LOOKS: Final = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds before each: stages lag
 
 
 class Poller:
@@ -67,9 +69,19 @@ class Poller:
             self._tell(CancelEnded(job_id, began=began))
 
     async def _began(self, job_id: str) -> bool:
-        """Find out whether a job ever began to run; it may have, where nobody tells."""
-        try:
-            job = await self._connection.hub.inspect(job_id)
-        except HubExecutorError:
-            return True
-        return job.started_at is not None
+        """Find out whether a job ever began to run; it may have, where nobody tells.
+
+        A call may be waiting for this that must not begin twice. So what the Hub says counts once
+        it shows the job as over, and not while it may still be catching up.
+        """
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            try:
+                job = await self._connection.hub.inspect(job_id)
+            except HubExecutorError:
+                return True
+            if job.started_at is not None:
+                return True
+            if job.finished:
+                return False
+        return True

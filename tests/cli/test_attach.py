@@ -85,6 +85,23 @@ def test_a_run_whose_process_was_killed_is_waited_for(shell, surroundings, tmp_p
     assert said.splitlines()[-1] == "killed: 3 done, 1 failed"
 
 
+def test_calls_are_shown_with_their_keys(shell, hub, on):
+    pytest.importorskip("hf_xet")
+    with on(hub, 1, name="keyed") as executor:
+        assert executor.submit_keyed("shard 1", pow, 2, 5).result(60) == 32
+        assert executor.submit(pow, 2, 6).result(60) == 64
+
+    lines = shell("results", "keyed").stdout.splitlines()
+    assert json.loads(lines[0]) == {"call": 1, "state": "done", "key": "shard 1", "value": 32}
+    assert json.loads(lines[1]) == {"call": 2, "state": "done", "value": 64}
+    calls = json.loads(shell("show", "keyed", "--json").stdout)["all_calls"]
+    assert [call["key"] for call in calls] == ["shard 1", None]
+    for words in (("attach", "keyed"), ("show", "keyed", "--all-calls")):
+        table = shell(*words).stdout.partition("CALL  KEY")[2].splitlines()
+        assert table[1].split()[:3] == ["1", "shard", "1"]
+        assert table[2].split()[:2] == ["2", "done"]
+
+
 def test_what_interrupts_it_leaves_the_run_as_it_is(shell, surroundings, tmp_path, hub):
     with killed("left", tmp_path, surroundings) as gate:
         with subprocess.Popen(

@@ -145,6 +145,49 @@ def test_of_a_client_that_is_killed_amid_its_calls_nothing_is_lost(client, monke
     assert set(client.begun().values()) == {1}
 
 
+def test_calls_of_a_client_that_was_killed_are_found_by_their_keys(client):
+    pytest.importorskip("hf_xet")
+    long, no_text = "x" * 5000, "\udc80"
+    client.start(
+        f"""
+        def work(number):
+            mark(number)
+            if number == 3:
+                while not os.path.exists({str(client.folder)!r} + "/go"):
+                    time.sleep(0.01)
+            if number == 4:
+                raise KeyError(number)
+            return number * number
+
+        done = [executor.submit(work, 1)]
+        for number, key in [(2, {long!r}), (4, "raises"), (5, "given\\nlater"), (3, {no_text!r})]:
+            done.append(executor.submit_keyed(key, work, number))
+        wait_for_marks(5)
+        for future in done[:-1]:
+            future.exception()
+        now()
+        """,
+        idle_timeout=20,
+    )
+    client.kill()
+    with client.attach() as run:
+        assert run.future_of(long).result(60) == 4
+        assert run.future_of(long) is run.futures[2]
+        assert run.future_of("given\nlater").result(60) == 25
+        with pytest.raises(KeyError, match="4"):
+            run.future_of("raises").result(60)
+        running = run.future_of(no_text)
+        assert not running.done()
+        (client.folder / "go").touch()
+        assert running.result(60) == 9
+        with pytest.raises(KeyError, match="never"):
+            run.future_of("never given")
+        assert run.keys == {2: long[:200], 3: "raises", 4: "given\nlater", 5: "?"}
+    with pytest.raises(TypeError, match="must be a string, not 1"):
+        run.future_of(1)
+    assert client.begun() == dict.fromkeys(range(1, 6), 1)
+
+
 def test_calls_that_run_end_when_they_do_and_what_they_print_is_theirs(client):
     client.start(
         f"""

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_the_next_flavor_does_what_the_first_was_waited_for_in_vain(scarce, capl
     assert "waiting for a free machine" in text
     assert re.search(r"got no cpu-upgrade in \d+ s: trying cpu-basic", text)
     assert "up to 2 x cpu-upgrade at $0.04/h or 2 x cpu-basic at $0.02/h; at most $0.96" in text
+
+
+def test_what_must_not_begin_twice_goes_to_the_next_flavor_as_well(scarce):
+    options = {"max_retries": 0, "reuse_workers": False}  # each job has its call aboard
+    with executor_on(scarce, "cpu-upgrade", "cpu-basic", **options) as executor:
+        assert list(executor.map(pow, range(3), [2] * 3)) == [0, 1, 4]
+        assert executor.stats().retried == 0
+
+
+def test_a_view_has_a_patience_of_its_own(scarce):
+    with executor_on(scarce, "cpu-basic", scheduling_timeout=None) as executor:
+        hasty = executor.with_options(flavor=["cpu-upgrade", "cpu-basic"], scheduling_timeout=0.5)
+        assert hasty.submit(pow, 2, 5).result(60) == 32
+        assert "scheduling_timeout" in repr(hasty)
+    assert {job.flavor for job in scarce.jobs()} == {"cpu-upgrade", "cpu-basic"}
 
 
 def test_the_words_of_the_hub_are_known_to_a_bar_while_jobs_wait(scarce):
@@ -140,3 +156,23 @@ def test_a_call_that_was_killed_for_memory_runs_once_more_on_the_next_larger_fla
             assert executor.stats().retried == 2
         assert {job.flavor for job in hub.jobs()} == {"cpu-basic", "cpu-upgrade"}
     assert "call 2 was killed for memory on cpu-basic, trying cpu-upgrade" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_job_that_the_hub_ends_for_memory_as_a_whole_counts_for_the_call_in_it(caplog):
+    flavors = ["cpu-basic", "cpu-upgrade"]
+    whole = faults.EndJob.oom(job=0, after=3.0)
+    with LocalHub(faults=[whole]) as hub, caplog.at_level(logging.INFO, "hfexecutor"):
+        with executor_on(
+            hub, *flavors, scheduling_timeout=None, on_memory_error="next flavor", max_retries=0
+        ) as executor:
+            future = executor.submit(cores_after, 8)
+            assert future.result(60) == "8"
+    assert "call 1 was killed for memory on cpu-basic, trying cpu-upgrade" in caplog.text
+
+
+def cores_after(cores: int) -> str:
+    """Take until the end of the job, where the machine is too small."""
+    if int(os.environ["CPU_CORES"]) < cores:
+        time.sleep(60)
+    return os.environ["CPU_CORES"]

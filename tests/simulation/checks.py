@@ -544,6 +544,9 @@ class Checks:
 
     def _jobs_may_be_lost(self, call: int) -> bool:
         plan = self.worst
+        if self._began_as_it_was_cancelled(call):
+            self.sometimes("a call is lost with a job that began as it was cancelled")
+            return True
         if plan.job_timeout < LONG and not plan.calls_fit:
             return True
         if plan.killing or plan.job_killed or plan.job_restarted or plan.job_stillborn:
@@ -553,6 +556,16 @@ class Checks:
         if plan.log_cut or plan.log_endless or plan.log_lag:
             return True
         return bool(plan.post_unclear or plan.post_twice or plan.post_page or plan.post_hangs)
+
+    def _began_as_it_was_cancelled(self, call: int) -> bool:
+        """Whether a job of a call came so late that another flavor was to be tried."""
+        patience = self.worst.scheduling_timeout
+        workers = {w for i, given in self.given.items() if number_of(i) == call for w in given}
+        return patience > 0 and any(
+            self._cancels[job.id] and job.started >= 0 and job.waited >= patience - 1.0
+            for job in self.hub.jobs.values()
+            if job.command.worker in workers
+        )
 
     def _hub_may_fail(self, call: int) -> bool:
         plan = self.worst
@@ -636,7 +649,7 @@ class Checks:
         hidden = plan.list_lag or plan.list_misses or plan.list_slow or plan.list_dies
         if not patience or hidden or plan.odd_stages or plan.stage_lag or plan.max_cost:
             return
-        if plan.cancel_fails or plan.cancel_slow or not plan.retries or plan.once:
+        if plan.cancel_fails or plan.cancel_slow:
             return
         if plan.post_refused:  # others may have been refused
             return

@@ -60,7 +60,6 @@ class Client:
             room=user.ROOM,
             max_cost=plan.max_cost or None,
             timeout=plan.job_timeout,
-            scheduling_timeout=plan.scheduling_timeout or math.inf,
         )
         self.machine = Machine(
             limits,

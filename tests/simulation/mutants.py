@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "a flavor that does not come is waited for without end",
-        "        if waited < state.limits.scheduling_timeout:",
+        "        if waited < self._patience(worker, waited):",
         "        if waited:",
     ),
     Mutant(
@@ -306,7 +306,7 @@ MUTANTS = (
     ),
     Mutant(
         "an acknowledgement is lost",
-        "            self._log.unacknowledged.drop(call)\n",
+        "            self.unacknowledged.drop(call)\n",
         "            pass\n",
     ),
     Mutant(

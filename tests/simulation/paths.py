@@ -274,6 +274,18 @@ FIXED: tuple[Plan, ...] = (
         post_refused=0.3,
     ),
     Plan(seed=62, calls=60, durations=(3.0,), workers=2, choices=((0,), (1,), (2,))),
+    # Calls that are to begin only once, aboard of jobs that do not come.
+    Plan(
+        seed=5016,
+        calls=17,
+        durations=(0.02,),
+        workers=34,
+        warm=False,
+        retries=0,
+        choices=((0, 1),),
+        capacities=(1, 2, -1),
+        scheduling_timeout=3.0,
+    ),
     Plan(
         seed=63,
         calls=60,

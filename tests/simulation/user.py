@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -202,6 +203,7 @@ def options_of(plan: Plan, work: Work, rng: random.Random) -> CallOptions:
         kinds=work.kinds,
         on_memory_error=plan.grow,
         speculate=plan.speculate and plan.retries > 0 and not once,
+        scheduling_timeout=plan.scheduling_timeout or math.inf,
     )
 
 

@@ -38,10 +38,15 @@ def test_the_defaults_are_good():
     assert options.initializer is None
 
 
-def test_a_wait_that_could_not_be_ended_is_refused():
-    check(flavor=["a", "b"], scheduling_timeout="10m", reuse_workers=False)
-    with pytest.raises(ValueError, match="scheduling_timeout cannot be kept with reuse_workers="):
-        check(flavor=["a", "b"], scheduling_timeout=1, reuse_workers=False, max_retries=0)
+def test_a_view_waits_for_hardware_as_long_as_it_says_itself():
+    options = check(flavor=["a", "b"], scheduling_timeout="10m", max_retries=0)
+    assert options.of_calls.scheduling_timeout == 600
+    assert options.with_options(scheduling_timeout=5).of_calls.scheduling_timeout == 5
+    assert options.with_options(scheduling_timeout=None).scheduling_timeout == 300
+    assert options.with_options(flavor="c").scheduling_timeout == 600  # of no use, and no slip
+    assert check().with_options(flavor=["a", "b"], scheduling_timeout=5).scheduling_timeout == 5
+    with pytest.raises(ValueError, match="there is only 'c': make flavor a list"):
+        options.with_options(flavor="c", scheduling_timeout=5)
 
 
 @pytest.mark.parametrize(

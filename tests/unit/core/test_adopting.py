@@ -74,6 +74,17 @@ def test_calls_are_known_by_the_labels_and_by_what_jobs_say():
     assert set(told.machine.pending.open) == {2}
 
 
+def test_of_calls_with_one_key_it_is_that_of_the_last_in_whatever_order_they_are_heard():
+    told = story()
+    told.list(seen("a"))
+    one, other = b"1" * 32, b"2" * 32
+    told.tell(ev.Heard("a", (ev.Hello(2, True), ev.Keyed(9, one, "one"), ev.Held((9,)))))
+    told.tell(ev.Heard("a", (ev.Keyed(3 + (2 << 40), one, "one"), ev.Keyed(4, other, "other"))))
+
+    assert told.machine.adopting.numbers == {one: 9, other: 4}
+    assert told.machine.adopting.keys == {9: "one", 3: "one", 4: "other"}
+
+
 def test_a_job_that_lives_is_asked_for_everything_by_a_number_that_nobody_has_used():
     told = story()
     told.list(seen("a"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from core_stories import Story, handed, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.call import Buffer, CallOptions
-from hfexecutor.errors import HubRequestError, PayloadTooLargeError
+from hfexecutor.errors import HubRequestError, JobLostError, PayloadTooLargeError
 
 
 def of(call_id: int, *kinds: str, lost: int = 0):
@@ -147,8 +148,8 @@ def test_what_one_of_several_kinds_may_hold_is_not_refused() -> None:
 def scarce(story: Story, *kinds: str, memory: tuple[float, ...] = ()) -> None:
     """Have a call ask for several kinds, all of which the Hub offers."""
     call = of(1, *kinds)
-    call.options = replace(call.options, on_memory_error=bool(memory))
-    story.options = call.options
+    story.options = replace(story.options, kinds=kinds, on_memory_error=bool(memory))
+    call.options = story.options
     story.tell(ev.Submitted((call,)))
     sizes = memory or (0.0,) * len(kinds)
     offers = (ev.Offer(kind, 1, memory=size) for kind, size in zip(kinds, sizes, strict=True))
@@ -195,6 +196,53 @@ def test_a_call_that_may_have_begun_counts_as_lost() -> None:
     story.tell(ev.CancelEnded(story.job(post.worker).id))
 
     assert [call.lost for call in story.machine.pending.open.values()] == [1]
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_what_is_to_begin_only_once_goes_to_the_next_kind_if_it_never_began(began: bool) -> None:
+    story = Story(scheduling_timeout=60.0, max_retries=0, reuse_workers=False)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    assert [call.id for call in post.calls] == [1]
+    job = story.job(post.worker).id
+    assert wait_in_vain(story, post, 61.0) == [do.CancelJob(job, look=True)]
+    assert not story.launches
+
+    story.tell(ev.CancelEnded(job, began=began))
+    if began:
+        (fail,) = story.said(do.Fail)
+        assert isinstance(fail.error, JobLostError)
+        assert not story.launches
+    else:
+        post = launched(story)
+        assert (post.kind, [call.id for call in post.calls]) == ("l40s", [1])
+
+
+def test_a_job_waits_as_long_as_all_calls_allow_that_it_would_be_for() -> None:
+    story = Story(scheduling_timeout=600.0)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    hasty = of(2, "a100", "l40s")
+    hasty.options = replace(hasty.options, scheduling_timeout=30.0)
+    story.tell(ev.Submitted((hasty,)))
+    other = of(3, "a100")
+    other.options = replace(other.options, scheduling_timeout=1.0)
+    story.tell(ev.Submitted((other,)))
+    assert wait_in_vain(story, post, 20.0) == []
+
+    story.tell(ev.Cancelled(2))
+    assert wait_in_vain(story, post, 30.0) == []  # who would not wait is gone
+    assert wait_in_vain(story, post, 600.0) == [do.CancelJob(story.job(post.worker).id, look=True)]
+
+
+def test_one_impatient_call_is_enough_for_another_kind() -> None:
+    story = Story(scheduling_timeout=600.0)
+    scarce(story, "a100", "l40s")
+    post = launched(story)
+    hasty = of(2, "a100", "l40s")
+    hasty.options = replace(hasty.options, scheduling_timeout=30.0)
+    story.tell(ev.Submitted((hasty,)))
+    assert wait_in_vain(story, post, 31.0) == [do.CancelJob(story.job(post.worker).id, look=True)]
 
 
 def test_the_last_kind_is_waited_for_and_that_is_told_with_the_words_of_the_hub() -> None:
@@ -257,3 +305,52 @@ def test_where_no_kind_is_larger_it_has_failed() -> None:
         scarce(story, "one", "other", memory=memory)
         up(story)
         assert [type(command) for command in killed(story, 1)][:1] == [do.Complete]
+
+
+def ended_whole(story: Story, message: str) -> None:
+    """End the job that is there, of which nothing more is heard."""
+    ((worker, _),) = story.machine.workers.items()
+    for reading in range(1, 20):
+        story.list(story.job(worker, "ERROR")._replace(message=message))
+        story.tell(ev.LogEnded(worker, reading, said=True))
+        if worker not in story.machine.workers:
+            return
+        story.wait(2.0)
+    raise AssertionError("the job is not over")
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_job_that_ended_whole_for_memory_counts_for_what_ran_in_it(retries: int) -> None:
+    story = Story(max_workers=1, max_retries=retries)
+    scarce(story, "small", "large", memory=(16.0, 32.0))
+    up(story)
+    ended_whole(story, "Job failed with exit code: 137. Reason: OOMKilled")
+    (again,) = story.machine.pending.open.values()
+    assert (again.number, again.lost, again.kinds) == (1, 0, ("large",))
+    up(story)
+    assert [worker.kind for worker in story.machine.workers.values()] == ["large"]
+
+    ended_whole(story, "Job failed with exit code: 137. Reason: OOMKilled")  # that was once
+    lost = [call.lost for call in story.machine.pending.open.values()]
+    assert lost == ([1] if retries else [])
+
+
+def test_what_had_not_begun_in_a_job_that_ended_for_memory_stays_on_its_kind() -> None:
+    story = Story(max_workers=1)
+    scarce(story, "small", "large", memory=(16.0, 32.0))
+    other = of(2, "small", "large")
+    other.options = story.options
+    up(story)
+    story.tell(ev.Submitted((other,)))
+    ended_whole(story, "Job failed with exit code: 137. Reason: OOMKilled")
+    kinds = {call.number: call.kinds for call in story.machine.pending.open.values()}
+    assert kinds == {1: ("large",), 2: ("small", "large")}
+
+
+def test_a_job_that_ended_for_another_reason_runs_its_calls_on_the_same_kind() -> None:
+    story = Story(max_workers=1)
+    scarce(story, "small", "large", memory=(16.0, 32.0))
+    up(story)
+    ended_whole(story, "Job failed with exit code: 1. Reason: Error")
+    (again,) = story.machine.pending.open.values()
+    assert (again.lost, again.kinds) == (1, ("small", "large"))

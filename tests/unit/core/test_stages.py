@@ -7,7 +7,16 @@ from itertools import product
 import pytest
 
 from hfexecutor.core import stages
-from hfexecutor.core.stages import TABLE, Action, Evidence, Phase, Words, decide, phase_of
+from hfexecutor.core.stages import (
+    TABLE,
+    Action,
+    Evidence,
+    Phase,
+    Words,
+    decide,
+    phase_of,
+    ran_out_of_memory,
+)
 from hfexecutor.hub.models import TERMINAL
 
 CELLS = list(product(Phase, Words))
@@ -15,6 +24,26 @@ ALIVE = [Phase.WAITING, Phase.RUNNING, Phase.UNCLEAR]
 OVER = [phase for phase in Phase if phase not in ALIVE]
 OWING = [Words.OWING, Words.BYE_OWING]
 ENDS = {Action.FINISH, Action.LOSE, Action.FAIL}
+
+
+@pytest.mark.parametrize(
+    ("stage", "message", "memory"),
+    [
+        ("ERROR", "Job failed with exit code: 137. Reason: OOMKilled", True),
+        ("ERROR", "Job failed with exit code: 137", True),
+        ("ERROR", "OOM killed", True),
+        ("ERROR", "the container ran out of memory", True),
+        ("ERROR", "Job failed with exit code: 137. Reason: Error", False),
+        ("ERROR", "Job failed with exit code: 1370", False),
+        ("ERROR", "Job failed with exit code: 1. Reason: Error", False),
+        ("ERROR", "Job timeout", False),
+        ("ERROR", "", False),
+        ("CANCELED", "Job failed with exit code: 137. Reason: OOMKilled", False),
+        ("RUNNING", "OOMKilled", False),
+    ],
+)
+def test_that_a_job_ran_out_of_memory_is_known_by_what_the_hub_says(stage, message, memory):
+    assert ran_out_of_memory(stage, message) is memory
 
 
 def test_the_table_has_every_cell_and_no_other():

@@ -832,6 +832,54 @@ def test_who_asks_for_everything_hears_what_it_holds():
     assert not any(entry.kind == entries.HELD for entry in driver.tell(entries.AGAIN, 1))
 
 
+def key(number, text):
+    return entries.Entry(entries.KEY, number, 0, 1, entries.pack_key(bytes(32), text))
+
+
+def test_a_key_is_told_with_all_that_is_told_of_its_call():
+    driver = Driver(key(1, "one"), call(1), key(2, "two"), call(2), call(3), idle_timeout=60)
+    driver.step()
+    driver.fork()
+    driver.step()
+    driver.run(1)
+    driver.step()
+    told, (number, _) = driver.said()
+    assert (told, number) == (entries.KEY, 1)
+    driver.now += 1.0
+    driver.step()
+    assert driver.said() == [entries.HELD, entries.KEY]
+
+    told = [(e.kind, e.call) for e in driver.tell(entries.AGAIN)]
+    assert told[:4] == [
+        (entries.HELD, 0), (entries.KEY, 2), (entries.KEY, 1), (entries.OUTCOME, 1),
+    ]  # fmt: skip
+
+
+def test_a_key_is_forgotten_with_the_outcome_that_somebody_has():
+    driver = Driver(key(1, "one"), call(1), idle_timeout=60)
+    driver.step()
+    driver.fork()
+    driver.step()
+    driver.run(1)
+    driver.step()
+    driver.tell(entries.ACK, 1)
+    assert list(driver.machine.log.keys_of((1,))) == []
+
+
+@pytest.mark.parametrize("text", ["", "shard-1", "\udc80 no text", "\0", "x" * 10_000, "é" * 300])
+def test_any_text_is_a_key_and_a_long_one_is_told_in_part(text):
+    data = entries.pack_key(b"d" * 32, text)
+    assert len(data) <= 32 + 4 * 200
+    digest, told = entries.unpack_key(data)
+    assert digest == b"d" * 32
+    assert told == text[:200].encode("utf-8", "replace").decode()
+
+
+def test_what_is_too_short_for_a_key_is_none():
+    with pytest.raises(entries.FrameError):
+        entries.unpack_key(b"d" * 31)
+
+
 def test_it_leaves_when_it_is_told_to_and_has_done_its_calls():
     driver = Driver(call(1))
     driver.step()
