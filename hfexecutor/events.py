@@ -39,6 +39,7 @@ __all__ = [
     "RunInterrupted",
     "RunStarted",
     "Transferred",
+    "Transferring",
     "Trouble",
 ]
 
@@ -200,7 +201,7 @@ class Installing(Event):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Transferred(Event):
-    """Bytes have gone through a job's port, in so many seconds: calls, or large results.
+    """Bytes have gone through a job's port, in so many seconds: calls, large values, results.
 
     Only what took a while, or is large, is told: see `SLOW_TRANSFER` and `LARGE_TRANSFER`.
     """
@@ -213,6 +214,31 @@ class Transferred(Event):
     def __str__(self) -> str:
         what = "fetched from" if self.fetched else "sent to"
         return f"{self.size:,} bytes {what} job {self.job_id} in {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Transferring(Event):
+    """How far the large values are that are on their way, in bytes, for all jobs together.
+
+    Told up to ten times a second, and once when nothing is on its way any more. Only listeners hear
+    it that name it in their `kinds`.
+
+    Attributes:
+        sent: Bytes of arguments that have arrived in jobs.
+        to_send: How many those values have in all.
+        fetched: Bytes of results that have arrived here.
+        to_fetch: How many those results have in all.
+    """
+
+    sent: int = 0
+    to_send: int = 0
+    fetched: int = 0
+    to_fetch: int = 0
+
+    def __str__(self) -> str:
+        ways = ((self.sent, self.to_send, "sent"), (self.fetched, self.to_fetch, "fetched"))
+        words = [f"{done:,} of {total:,} bytes {what}" for done, total, what in ways if total]
+        return ", ".join(words) or "nothing is on its way"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -393,7 +419,9 @@ class RunEnded(Event):
         return f"run over: {calls}{failed}, {jobs}, {self.seconds:.1f} s{cost}"
 
 
-_BY_NAME: Final = frozenset({CallSubmitted, CallsEnded})  # heard only by who asks for it
+_BY_NAME: Final = frozenset(
+    {CallSubmitted, CallsEnded, Transferring}
+)  # heard only by who asks for it
 
 
 class Events:

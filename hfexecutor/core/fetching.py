@@ -52,6 +52,7 @@ class _Outcome:
         self._next = 0  # what comes after this was never asked for
         self._failed: list[tuple[int, int]] = []  # ranges that did not arrive
         self.under_way: dict[int, tuple[int, int]] = {}  # by the number of the request
+        self.here = 0  # bytes
         self.failures = 0  # since something has arrived
         self.again_at = -math.inf
 
@@ -74,7 +75,8 @@ class _Outcome:
         return self.key.size - self._next
 
     def arrived(self, number: int) -> None:
-        del self.under_way[number]
+        start, stop = self.under_way.pop(number)
+        self.here += stop - start
         self.failures, self.again_at = 0, -math.inf
 
     def did_not_arrive(self, number: int) -> None:
@@ -104,6 +106,12 @@ class Fetching:
 
     def __len__(self) -> int:
         return len(self._outcomes)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes that are here of the outcomes that are on their way, and all of theirs."""
+        outcomes = self._outcomes.values()
+        return sum(one.here for one in outcomes), sum(one.key.size for one in outcomes)
 
     def add(self, call: int, size: int, layout: tuple[int, ...] = ()) -> None:
         """Fetch an outcome, unless that is under way."""

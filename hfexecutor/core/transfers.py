@@ -182,6 +182,14 @@ class Transfers:
         for name in names:
             self._dropping.pop(name, None)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes that have arrived of the buffers that are on their way, and all of theirs."""
+        wanted = [moving for moving in self._moving.values() if moving.buffer is not None]
+        left = [min(moving.size, moving.missing * wire.RANGE_BYTES) for moving in wanted]
+        size = sum(moving.size for moving in wanted)
+        return size - sum(left), size
+
     # --- ranges ------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:

@@ -19,6 +19,7 @@ _KINDS: Final = frozenset(
     {
         events.CallsSubmitted, events.CallsEnded, events.CallRetried, events.CallCancelled,
         events.JobCreated, events.JobStarted, events.JobEnded, events.RunEnded,
+        events.Transferring,
     }
 )  # fmt: skip
 
@@ -60,6 +61,8 @@ class RunProgress:
                 self._tally.cancel(1)
             case events.CallPrinted(call=call, text=text):
                 self._display.print(f"[call {call}] {text}")
+            case events.Transferring():
+                self._tally.move(event)
             case events.RunEnded():
                 self._display.close()
         self._display.nudge()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hfexecutor.events import Transferring
+
 __all__ = ["Jobs", "Standing", "Tally"]
 
 
@@ -39,6 +41,7 @@ class Standing(NamedTuple):
         jobs: The jobs; None where the calls do not run in jobs.
         over: Nothing more will come.
         retried: Times that one of them was to run again because of what it has raised.
+        moving: How far large values are that are on their way; None without any.
     """
 
     done: int
@@ -49,6 +52,7 @@ class Standing(NamedTuple):
     jobs: Jobs | None
     over: bool = False
     retried: int = 0
+    moving: Transferring | None = None
 
 
 class Tally:
@@ -75,6 +79,7 @@ class Tally:
         self._began: float | None = None
         self._working: float | None = None  # since when a job, or anything, works
         self._over: Standing | None = None
+        self._moving: Transferring | None = None
 
     def add(self, count: int) -> None:
         """Count what was submitted."""
@@ -98,6 +103,11 @@ class Tally:
         """Count one that runs again because of what it has raised."""
         with self._lock:
             self._retried += 1
+
+    def move(self, moving: Transferring) -> None:
+        """Note how far large values are that are on their way."""
+        with self._lock:
+            self._moving = moving if moving.to_send or moving.to_fetch else None
 
     def cancel(self, count: int) -> None:
         """Take out what was cancelled."""
@@ -128,5 +138,13 @@ class Tally:
             if self._done and self._working is not None and not over:
                 left = (total - self._done) * (now - self._working) / self._done
             return Standing(
-                self._done, self._failed, total, now - began, left, jobs, over, self._retried
+                self._done,
+                self._failed,
+                total,
+                now - began,
+                left,
+                jobs,
+                over,
+                self._retried,
+                None if over else self._moving,
             )

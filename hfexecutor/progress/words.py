@@ -37,6 +37,9 @@ def around_bar(title: str, standing: Standing, width: int) -> tuple[str, str]:
     waits = standing.jobs is not None and not standing.jobs.running and not standing.over
     short = [times, failed, jobs if waits else dollars]
     tails = [[times, failed, jobs, dollars], short, [times, failed], [times]]
+    if moving := _moving(standing):
+        tails.insert(0, [times, failed, jobs, moving, dollars])
+        tails.insert(1, [times, failed, moving])
     if why:
         tails.insert(0, [times, failed, jobs + why, dollars])
     choices = [(heads[0], tails[0]), *((heads[1], tail) for tail in tails)]
@@ -59,6 +62,7 @@ def sentence(title: str, standing: Standing) -> str:
         f"{standing.done:,} of {standing.total:,} done",
         _troubles(standing),
         _jobs(standing) + _why(standing),
+        _moving(standing),
         _dollars(standing),
         f"after {_clock(standing.seconds)}",
         left,
@@ -75,6 +79,23 @@ def _troubles(standing: Standing) -> str:
     """
     parts = [(standing.failed, "failed"), (standing.retried, "retried")]
     return ", ".join(f"{count:,} {what}" for count, what in parts if count)
+
+
+def _moving(standing: Standing) -> str:
+    """Return how far large values are that are on their way.
+
+    >>> from hfexecutor.events import Transferring
+    >>> from hfexecutor.progress.tally import Standing
+    >>> _moving(Standing(0, 0, 1, 5.0, None, None, moving=Transferring(0.0, 120_000_000, 1 << 30)))
+    '120 of 1,074 MB up'
+    """
+    moving = standing.moving
+    if moving is None:
+        return ""
+    ways = ((moving.sent, moving.to_send, "up"), (moving.fetched, moving.to_fetch, "down"))
+    return ", ".join(
+        f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB {way}" for done, total, way in ways if total
+    )
 
 
 def _jobs(standing: Standing) -> str:

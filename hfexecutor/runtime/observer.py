@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor import events as public
@@ -17,7 +18,7 @@ from hfexecutor.errors import DetachedError
 from hfexecutor.failures import Failures
 from hfexecutor.payload.attachments import shipped
 from hfexecutor.remote import outcomes
-from hfexecutor.runtime.transfers import Transfers
+from hfexecutor.runtime.in_transit import InTransit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.machine import Machine
     from hfexecutor.futures import Printed
-    from hfexecutor.runtime.transfers import Moved
+    from hfexecutor.runtime.in_transit import Moved
 
 __all__ = ["Observer"]
 
@@ -65,7 +66,9 @@ class Observer:
         self._needed: set[str] = set()
         self._launching: Counter[str] = Counter()  # launches that were not told yet, by flavor
         self._launching_since = 0.0
-        transfers = self._transfers = Transfers()
+        self._moving = public.Transferring(0.0)  # as it was told last
+        self._moving_since = 0.0
+        in_transit = self._in_transit = InTransit()
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Submitted: self._submitted,
             ev.Aborted: self._aborted,
@@ -75,11 +78,15 @@ class Observer:
             ev.RetryWeighed: self._retry_weighed,
             ev.Answered: self._answered,
             ev.Fetched: self._fetched,
+            ev.RangeKept: self._range_kept,
+            ev.RangeFailed: in_transit.range_lost,
+            ev.RangeRefused: in_transit.range_lost,
             do.Post: self._post,
             do.ReadLog: self._read_log,
             do.Started: self._sent,
-            do.Send: transfers.sent,
-            do.Fetch: transfers.fetching,
+            do.Send: in_transit.sent,
+            do.SendRange: in_transit.range_sent,
+            do.Fetch: in_transit.fetching,
             do.WeighRetry: self._weigh_retry,
             do.Complete: self._complete,
             do.Fail: self._fail,
@@ -103,6 +110,8 @@ class Observer:
         for one in all_of_it:
             if (handler := handlers.get(type(one))) is not None:
                 handler(one, now)
+        if self._events.are_heard(public.Transferring):
+            self._tell_moving(now)
         if self._launching and now - self._launching_since >= GATHER:
             self._tell_launches(time.time())
 
@@ -193,7 +202,7 @@ class Observer:
         for known in (self._asked, self._began, self._up):
             known.pop(worker, None)
         self._installs = {told for told in self._installs if told[0] != worker}
-        self._transfers.forget(worker)
+        self._in_transit.forget(worker)
 
     def _bill(self, job: ev.JobSeen) -> tuple[ev.JobSeen, float | None]:
         """Return a job that is over as it was seen last, and what it can be billed."""
@@ -204,10 +213,13 @@ class Observer:
         return job, None
 
     def _answered(self, event: ev.Answered, now: float) -> None:
-        self._moved(event.worker, self._transfers.answered(event, now), fetched=False)
+        self._moved(event.worker, self._in_transit.answered(event, now), fetched=False)
 
     def _fetched(self, event: ev.Fetched, now: float) -> None:
-        self._moved(event.worker, self._transfers.fetched(event, now), fetched=True)
+        self._moved(event.worker, self._in_transit.fetched(event, now), fetched=True)
+
+    def _range_kept(self, event: ev.RangeKept, now: float) -> None:
+        self._moved(event.worker, self._in_transit.range_kept(event, now), fetched=False)
 
     def _moved(self, worker: str, moved: Moved | None, *, fetched: bool) -> None:
         job = self._jobs.get(worker)
@@ -216,6 +228,21 @@ class Observer:
         seconds, size = moved
         if seconds >= public.SLOW_TRANSFER or size >= public.LARGE_TRANSFER:
             self._events.tell(public.Transferred(time.time(), job.id, seconds, size, fetched))
+
+    def _tell_moving(self, now: float) -> None:
+        """Tell how far large values are, if anybody wants to hear of it."""
+        channels = [worker.channel for worker in self._machine.workers.values()]
+        up = [channel.transfers.progress for channel in channels]
+        down = [channel.fetching.progress for channel in channels]
+        sums = (sum(column) for pairs in (up, down) for column in zip((0, 0), *pairs, strict=True))
+        moving = public.Transferring(time.time(), *sums)
+        ends = not (moving.to_send or moving.to_fetch)
+        before, was_over = self._moving, not (self._moving.to_send or self._moving.to_fetch)
+        if (ends and was_over) or (not ends and now - self._moving_since < GATHER):
+            return
+        if moving != replace(before, at=moving.at):
+            self._moving, self._moving_since = moving, now
+            self._events.tell(moving)
 
     # --- calls -------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from hfexecutor.events import (
     RunEnded,
     RunStarted,
     Transferred,
+    Transferring,
     Trouble,
 )
 
@@ -82,6 +83,24 @@ def test_a_run_is_told_from_its_first_job_to_its_end(make, caplog):
     assert failed.startswith("1 of 2 calls failed: ")
     assert failed.endswith("it printed last:\n    at 3")
     assert run.startswith("run over: 2 calls, 1 failed, 1 job, ")
+
+
+def test_how_far_large_values_are_is_told_to_who_asks_and_that_they_are_there(make):
+    told = []
+    with make(1) as executor:
+        executor.submit(pow, 2, 5).result()
+        executor.events.listen(told.append, kinds=[Transferring, Transferred])
+        value = bytes(30 << 20)
+        assert executor.submit(bytes.__len__, value).result() == len(value)
+        assert executor.submit(bytes, len(value)).result() == value
+
+    moving = [event for event in told if isinstance(event, Transferring)]
+    assert {event.to_send for event in moving} == {0, len(value)}
+    assert max(event.to_fetch for event in moving) >= len(value)
+    assert moving[-1] == Transferring(moving[-1].at)
+    large = [event for event in told if isinstance(event, Transferred) and event.size > 1 << 20]
+    assert [event.fetched for event in large] == [False, True]
+    assert large[0].size == len(value)
 
 
 def test_each_line_is_told_once_as_it_is_printed(make):

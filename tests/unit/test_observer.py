@@ -9,7 +9,7 @@ import pytest
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
-from hfexecutor.core.call import Attachment, Call
+from hfexecutor.core.call import Attachment, Buffer, Call
 from hfexecutor.core.fetching import Key
 from hfexecutor.events import (
     CallEnded,
@@ -188,6 +188,24 @@ def test_a_large_outcome_is_told_when_its_last_range_is_here(observer, heard):
 
     (moved,) = [event for event in heard if isinstance(event, Transferred)]
     assert (moved.seconds, moved.size, moved.fetched) == (1.5, 3000, True)
+
+
+def test_a_large_argument_is_told_when_the_job_has_its_last_range(observer, heard):
+    up(observer)
+    buffer = Buffer(b"name", 2 * entries.RANGE_BYTES + 5)
+    where = ("a", "j1", "https://door", 1)
+
+    def sent(number, part):
+        return do.SendRange(*where, number, buffer, part, 9.0)
+
+    observer.observe([], [sent(1, 0), sent(2, 1), sent(3, 2)], 8.0)
+    observer.observe([ev.RangeKept("a", 1), ev.RangeFailed("a", 2, "cut")], [sent(4, 1)], 9.0)
+    observer.observe([ev.RangeKept("a", 3), ev.RangeKept("a", 3)], [], 9.2)
+    assert not [event for event in heard if isinstance(event, Transferred)]
+    observer.observe([ev.RangeKept("a", 4)], [], 9.5)
+
+    (moved,) = [event for event in heard if isinstance(event, Transferred)]
+    assert (moved.seconds, moved.size, moved.fetched) == (1.5, buffer.size, False)
 
 
 @pytest.mark.parametrize("pause", [1.5, None])

@@ -265,6 +265,19 @@ def test_of_printed_lines_hears_who_shows_them():
     assert told.are_heard(events.CallPrinted)
 
 
+def test_a_run_shows_large_values_for_as_long_as_they_are_on_their_way():
+    tally = Tally(lambda: JOBS)
+    tally.move(events.Transferring(0.0, 0, 0, 30_000_000, 50_000_000))
+    standing = tally.standing()
+    assert ", 30 of 50 MB down, " in sentence("work", standing)
+    assert ", 30 of 50 MB down, " in around_bar("work", standing, 90)[1]
+    assert ", 30 of 50 MB down]" in around_bar("work", standing, 50)[1]
+    assert "MB" not in around_bar("work", standing, 40)[1]
+    assert "MB" not in sentence("work", tally.standing(over=True))
+    tally.move(events.Transferring(0.0))
+    assert tally.standing().moving is None
+
+
 def test_lines_alone_show_nothing_else(monkeypatch):
     stream, out = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)

@@ -57,6 +57,17 @@ def test_a_call_goes_when_all_ranges_of_all_its_buffers_are_there():
     assert arrived == [[], [], [call]]
 
 
+def test_how_far_buffers_have_come_is_known_while_a_call_wants_them():
+    world = Sent()
+    call = world.give(buffer("a", 3))
+    assert world.transfers.progress == (0, 0)
+    _, sent = world.step()
+    world.transfers.arrived(sent[0][0])
+    assert world.transfers.progress == (RANGE_BYTES, 3 * RANGE_BYTES)
+    world.transfers.release(call.id)
+    assert world.transfers.progress == (0, 0)
+
+
 def test_a_buffer_that_is_there_or_on_its_way_is_not_sent_again():
     world = Sent()
     first, second = world.give(buffer("a")), world.give(buffer("a"))
