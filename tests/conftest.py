@@ -90,6 +90,30 @@ def pytest_unconfigure() -> None:
     _HF_HOME.cleanup()
 
 
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have executors read a lost job's log again for one second, in place of four.
+
+    Here its tail is late only where the test says so.
+    """
+    from hfexecutor.runtime import runner
+
+    rules = runner.RULES._replace(patience=(0.1, 0.25, 0.5))
+    monkeypatch.setattr(runner, "RULES", rules)
+
+
+@pytest.fixture
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have executors look for the job of an unclear launch for one second, in place of four to ten.
+
+    Here lists lag only where the test says so.
+    """
+    from hfexecutor.runtime import runner
+
+    rules = runner.RULES._replace(looks=(0.1, 0.25, 0.5), lag=1.0)
+    monkeypatch.setattr(runner, "RULES", rules)
+
+
 @pytest.fixture(scope="session")
 def live_token() -> str:
     """Return the token for the real Hub; only tests marked ``live`` may ask for it."""

@@ -60,7 +60,7 @@ def killed(name, folder, surroundings):
         gate.touch()
 
 
-def test_a_run_whose_process_was_killed_is_waited_for(shell, surroundings, tmp_path, hub):
+def test_a_run_whose_process_was_killed_is_waited_for(surroundings, tmp_path, hub):
     with killed("killed", tmp_path, surroundings) as gate:
         with subprocess.Popen(
             [sys.executable, "-m", "hfexecutor.cli", "attach", "killed"],
@@ -85,24 +85,28 @@ def test_a_run_whose_process_was_killed_is_waited_for(shell, surroundings, tmp_p
     assert said.splitlines()[-1] == "killed: 3 done, 1 failed"
 
 
-def test_calls_are_shown_with_their_keys(shell, hub, on):
+def test_calls_are_shown_with_their_keys(hub, on, here, capsys):
+    def shown(*words):
+        assert cli.main(words) == 0
+        return capsys.readouterr().out
+
     pytest.importorskip("hf_xet")
     with on(hub, 1, name="keyed") as executor:
         assert executor.submit_keyed("shard 1", pow, 2, 5).result(60) == 32
         assert executor.submit(pow, 2, 6).result(60) == 64
 
-    lines = shell("results", "keyed").stdout.splitlines()
+    lines = shown("results", "keyed").splitlines()
     assert json.loads(lines[0]) == {"call": 1, "state": "done", "key": "shard 1", "value": 32}
     assert json.loads(lines[1]) == {"call": 2, "state": "done", "value": 64}
-    calls = json.loads(shell("show", "keyed", "--json").stdout)["all_calls"]
+    calls = json.loads(shown("show", "keyed", "--json"))["all_calls"]
     assert [call["key"] for call in calls] == ["shard 1", None]
     for words in (("attach", "keyed"), ("show", "keyed", "--all-calls")):
-        table = shell(*words).stdout.partition("CALL  KEY")[2].splitlines()
+        table = shown(*words).partition("CALL  KEY")[2].splitlines()
         assert table[1].split()[:3] == ["1", "shard", "1"]
         assert table[2].split()[:2] == ["2", "done"]
 
 
-def test_what_interrupts_it_leaves_the_run_as_it_is(shell, surroundings, tmp_path, hub):
+def test_what_interrupts_it_leaves_the_run_as_it_is(surroundings, tmp_path, hub, here, capsys):
     with killed("left", tmp_path, surroundings) as gate:
         with subprocess.Popen(
             [sys.executable, "-m", "hfexecutor.cli", "attach", "left"],
@@ -117,11 +121,11 @@ def test_what_interrupts_it_leaves_the_run_as_it_is(shell, surroundings, tmp_pat
         assert "its jobs go on: hfexecutor attach left@" in said
         assert hub.running >= 1
 
-        done = shell("results", "left")
-        assert done.returncode == 1  # two are open
-        assert [json.loads(line)["call"] for line in done.stdout.splitlines()] == [1, 2]
+        assert cli.main(["results", "left"]) == 1  # two are open
+        told = capsys.readouterr().out
+        assert [json.loads(line)["call"] for line in told.splitlines()] == [1, 2]
         gate.touch()
-        done = shell("results", "left", "--wait", "-o", str(tmp_path / "left.pkl"))
+        assert cli.main(["results", "left", "--wait", "-o", str(tmp_path / "left.pkl")]) == 1
         found = pickle.loads((tmp_path / "left.pkl").read_bytes())
         assert [found[n] for n in (1, 2, 3)] == [{"n": n} for n in (1, 2, 3)]
         assert repr(found[4]) == "ValueError('four')"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 
 import hfexecutor
 from hfexecutor import cli
@@ -56,6 +57,14 @@ def test_importing_the_package_loads_no_command_line():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "found"), [([], "ca", "cancel"), (["show"], "--js", "--json")]
+)
+def test_verbs_and_options_are_completed(words, begun, found):
+    complete = ShellComplete(commands, {}, "hfexecutor", "_HFEXECUTOR_COMPLETE")
+    assert [one.value for one in complete.get_completions(words, begun)] == [found]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

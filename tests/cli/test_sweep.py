@@ -50,7 +50,7 @@ def test_a_job_whose_client_is_there_is_left_alone(hub, on, here, capsys):
 
 
 def test_a_job_whose_client_was_killed_is_found_and_cancelled(
-    hub, here, surroundings, shell, tmp_path, capsys, until
+    hub, here, surroundings, tmp_path, capsys, until
 ):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -64,13 +64,13 @@ def test_a_job_whose_client_was_killed_is_found_and_cancelled(
     assert found["run"] == "left-alone"
     assert not found["canceled"]
 
-    refused = shell("sweep", "--silent-for", "0.5")
-    assert refused.returncode == 1
-    assert "nothing is cancelled without --yes" in refused.stderr
+    assert cli.main(["sweep", "--silent-for", "0.5"]) == 1
+    assert "nothing is cancelled without --yes" in capsys.readouterr().err
     assert hub.running == 1
-    done = shell("sweep", "--silent-for", "0.5", "--yes")
-    assert done.returncode == 0
-    assert "left-alone" in done.stdout
-    assert done.stdout.endswith("1 cancelled\n")
+    assert cli.main(["sweep", "--silent-for", "0.5", "--yes"]) == 0
+    told = capsys.readouterr().out
+    assert "left-alone" in told
+    assert told.endswith("1 cancelled\n")
     until(lambda: hub.running == 0)
-    assert shell("sweep").stdout == "no job of ours is running\n"
+    assert cli.main(["sweep"]) == 0
+    assert capsys.readouterr().out == "no job of ours is running\n"

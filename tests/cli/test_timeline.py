@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 import cloudpickle
 import pytest
+
+from hfexecutor import cli
 
 pytestmark = pytest.mark.usefixtures("nightly")
 
@@ -23,11 +26,10 @@ def test_a_run_is_drawn_from_what_the_hub_and_its_logs_tell(shell, tmp_path):
     assert "What only the process of the run knows" in page
 
 
-def test_a_program_reads_rows(shell, nightly):
-    done = shell("timeline", f"nightly@{nightly}", "--json")
-    found = json.loads(done.stdout)
+def test_a_program_reads_rows(here, nightly, capsys):
+    assert cli.main(["timeline", f"nightly@{nightly}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
 
-    assert done.returncode == 0
     assert [call["call"] for call in found["calls"]] == list(range(1, 13))
     jobs = {job["id"]: job for job in found["jobs"]}
     for call in found["calls"]:
@@ -42,16 +44,15 @@ def test_a_program_reads_rows(shell, nightly):
     assert found["over"]
 
 
-def test_a_run_that_goes_on_is_drawn_until_now(shell, hub, on, tmp_path):
-    import time
-
+def test_a_run_that_goes_on_is_drawn_until_now(hub, on, here, capsys):
     with on(hub, 1, name="endless") as executor:
         executor.submit(abs, 1).result()
         future = executor.submit(time.sleep, 600)
         while not future.running():
             time.sleep(0.01)
         time.sleep(1.5)  # that a call is there is in the log after a second
-        found = json.loads(shell("timeline", "endless", "--json").stdout)
+        assert cli.main(["timeline", "endless", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
         future.kill()
 
     done, going = found["calls"]
@@ -66,20 +67,20 @@ def raise_once(path):
         raise OSError(path)
 
 
-@pytest.mark.parametrize("verb", ["timeline", "show"])
-def test_a_call_that_ran_again_is_one_call_with_its_last_outcome(shell, hub, on, tmp_path, verb):
+def test_a_call_that_ran_again_is_one_call_with_its_last_outcome(hub, on, here, tmp_path, capsys):
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with on(hub, 1, name="again", retry_on=OSError) as executor:
         executor.submit(raise_once, tmp_path / "once").result()
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-    found = json.loads(shell(verb, "again", "--json").stdout)
-    (call,) = found["all_calls" if verb == "show" else "calls"]
 
-    assert (call.get("call", call.get("number")), call["state"]) == (1, "done")
+    assert cli.main(["timeline", "again", "--json"]) == 0
+    (call,) = json.loads(capsys.readouterr().out)["calls"]
+    assert (call["call"], call["state"]) == (1, "done")
+    assert cli.main(["show", "again", "--json"]) == 0
+    (call,) = json.loads(capsys.readouterr().out)["all_calls"]
+    assert (call["number"], call["state"]) == (1, "done")
 
 
-def test_a_file_that_cannot_be_written_is_said(shell, tmp_path):
-    done = shell("timeline", "nightly", "-o", str(tmp_path / "nowhere" / "run.html"))
-
-    assert done.returncode == 2
-    assert "run.html cannot be written" in done.stderr
+def test_a_file_that_cannot_be_written_is_said(here, tmp_path, capsys):
+    assert cli.main(["timeline", "nightly", "-o", str(tmp_path / "nowhere" / "run.html")]) == 2
+    assert "run.html cannot be written" in capsys.readouterr().err

@@ -11,6 +11,9 @@ import pytest
 
 from .conftest import COLD, kind_of
 
+# The stdlib's show that these tests are fair.
+PROCESSES = pytest.param("processes", marks=pytest.mark.slow)
+
 HEAD = """
 import atexit, concurrent.futures, hfexecutor, multiprocessing, sys, time
 
@@ -23,7 +26,7 @@ def show(future):
 """
 
 
-@pytest.fixture(scope="module", params=["processes", "hub-warm", COLD])
+@pytest.fixture(scope="module", params=[PROCESSES, "hub-warm", COLD])
 def kind(request):
     """Leave out threads: what they do at the end of a script follows from Python's threads."""
     return kind_of(request)

@@ -261,6 +261,7 @@ def test_what_was_handed_ahead_is_not_held_up_by_a_long_call(make, gate, path, s
     assert sorted(map(int, signatures())) == list(range(AHEAD))
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_what_comes_back_during_a_long_call_is_not_lost_with_its_job(
     pool, make, gate, path, signatures
 ):

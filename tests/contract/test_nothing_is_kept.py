@@ -296,6 +296,7 @@ def in_use():
     "row",
     [pytest.param(row, id=row.__name__, marks=[pytest.mark.slow] * (row in SLOW)) for row in ROWS],
 )
+@pytest.mark.usefixtures("short_patience")
 def test_nothing_of_a_call_is_kept(pool, row, watch, in_use):
     if not applies(pool, row):
         pytest.skip("not with this pool")

@@ -104,7 +104,26 @@ CASES: dict[str, tuple[Callable[[], Any], type[BaseException], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# With a job for each call, one of each kind is enough for the quick tests: how an outcome travels
+# is the same for all that raise, and for all that die.
+QUICK_COLD = {"an unpicklable result", "os._exit", "a builtin exception"}
+
+
+@pytest.fixture(params=["warm", pytest.param("cold", marks=pytest.mark.slow)])
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("mode", "case"),
+    [
+        *(("warm", case) for case in CASES),
+        *(
+            pytest.param("cold", case, marks=[pytest.mark.slow] * (case not in QUICK_COLD))
+            for case in CASES
+        ),
+    ],
+)
 def test_a_call_that_goes_wrong_ends_as_its_own_error(executor: HubExecutor, case: str) -> None:
     call, error_type, text = CASES[case]
     with pytest.raises(error_type, match=text) as caught:

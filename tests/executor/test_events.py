@@ -135,6 +135,7 @@ def test_a_call_that_is_cancelled_does_not_end(make):
     assert sorted(cancelled + ended) == submitted == sorted(submitted)
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_job_that_is_lost_is_trouble(make):
     with make(1, max_retries=0) as executor:
         everything = iter(executor.events)
@@ -146,6 +147,7 @@ def test_a_job_that_is_lost_is_trouble(make):
     assert JobEnded in kinds(told)
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_lost_job_whose_calls_run_again_is_told(make, tmp_path):
     with make(1) as executor:
         everything = iter(executor.events)

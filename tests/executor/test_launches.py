@@ -25,6 +25,8 @@ from .test_bad_input import another_python
 
 POST = "POST /api/jobs/{namespace}"
 
+pytestmark = pytest.mark.usefixtures("short_looks", "short_patience")
+
 
 def sign(path: str, n: int, seconds: float = 0.0) -> int:
     with open(path, "a") as file:  # noqa: PTH123 - runs in a job
@@ -46,7 +48,7 @@ def still_running(hub: LocalHub) -> list[str]:
 # One row for each way that the edge takes: an answer that says nothing, none at all, and lists that
 # do not show the job. tests/simulation draws the rest, and tests/faults has them with retries.
 UNCLEAR = {
-    "answered 500 three times": [f.Refuse(500, route=POST, times=3)],
+    "answered 500": [f.Refuse(500, route=POST, times=1)],
     "reset, and created": [f.Reset(route=POST, nth=1, after=True)],
     "answered 500, created, and often missed": [
         f.Refuse(500, route=POST, nth=1, after=True),

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from hfexecutor import HubExecutor
 from hfexecutor.local import LocalHub
 
@@ -62,6 +64,8 @@ def test_a_printed_frame_forges_nothing(executor: HubExecutor) -> None:
     assert future.logs().startswith("#hfx1:")
 
 
+# The library reads on for seconds in the log of a job that still runs.
+@pytest.mark.parametrize("mode", [pytest.param("warm", marks=pytest.mark.slow), "cold"])
 def test_printed_lines_are_ordinary_lines_of_the_jobs_log(
     executor: HubExecutor, hub: LocalHub
 ) -> None:

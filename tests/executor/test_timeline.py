@@ -62,6 +62,7 @@ def test_calls_are_shown_where_and_when_they_ran(make, tmp_path):
     assert repr(after).startswith("<Timeline nightly: 3 calls, 1 failed, 1 job, ")
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_call_whose_job_was_lost_is_shown_twice(make, tmp_path):
     with make(1) as executor:
         executor.submit(work, 0).result()

@@ -30,7 +30,7 @@ def stages(hub: LocalHub, **label: str) -> Counter[str]:
 # --- the stage of a job whose work is done ------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_jobs_of_a_run_that_went_well_are_completed(
     make: Callable[..., HubExecutor], hub: LocalHub, mode: str, workers: int
 ) -> None:
@@ -211,7 +211,7 @@ CALL_ZERO = """
 """
 
 
-@pytest.mark.parametrize("optimise", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("optimise", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_value_for_no_call_ends_no_future_with_nothing(tmp_path: Path, optimise: bool) -> None:
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(CALL_ZERO))

@@ -46,6 +46,7 @@ def test_an_initializer_that_ends_its_process_breaks_the_executor(
         assert executor.stats().jobs_started <= 2
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_call_that_was_stopped_with_its_worker_is_not_run_again_without_retries(
     make: Callable[..., HubExecutor], tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_call_that_was_stopped_with_its_worker_is_not_run_again_without_retrie
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_call_whose_outcome_fell_out_of_the_log_is_not_run_again_without_retries(
     tmp_path: Path,
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_call_whose_outcome_fell_out_of_the_log_is_not_run_again_without_retri
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_call_that_kills_its_worker_takes_no_other_along(
     make: Callable[..., HubExecutor],
 ) -> None:

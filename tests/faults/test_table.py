@@ -267,7 +267,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("row", "mode"), CASES)
-def test_row(run: Callable[..., Run], row: Row, mode: str) -> None:
+def test_row(run: Callable[..., Run], row: Row, mode: str, request: pytest.FixtureRequest) -> None:
+    if row.executed > 1 or row.error is not None:
+        request.getfixturevalue("short_patience")
     result = run(row.faults, warm=mode == WARM, **row.options)
     assert result.seconds < DEADLINE
     for n, future in enumerate(result.futures):
@@ -285,6 +287,7 @@ def test_row(run: Callable[..., Run], row: Row, mode: str) -> None:
 # --- rows whose futures end differently ---
 
 
+@pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("mode", [pytest.param(WARM, marks=pytest.mark.slow), COLD])
 def test_without_retries_a_lost_call_fails_and_no_call_runs_twice(
     run: Callable[..., Run], mode: str
@@ -307,6 +310,7 @@ def test_without_retries_a_lost_call_fails_and_no_call_runs_twice(
     assert result.left == []
 
 
+@pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("mode", [WARM, pytest.param(COLD, marks=pytest.mark.slow)])
 def test_a_call_that_kills_its_worker_fails_alone(run: Callable[..., Run], mode: str) -> None:
     result = run([], warm=mode == WARM, call=die_once_in_three, calls=6, max_retries=1)
@@ -386,6 +390,7 @@ def test_faults_of_many_kinds_together(run: Callable[..., Run]) -> None:
     assert result.left == []
 
 
+@pytest.mark.usefixtures("short_patience")
 def test_a_call_of_a_job_that_was_never_heard_counts_as_run_again(run: Callable[..., Run]) -> None:
     result = run([f.NoLog(job=1), f.KillJob(job=1, after=0.6)], warm=True, seconds=0.4)
     assert [future.result() for future in result.futures] == [n * n for n in range(6)]

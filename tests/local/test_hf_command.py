@@ -53,6 +53,7 @@ def hf(hub, tmp_path):
     return run
 
 
+@pytest.mark.slow  # each `hf` takes half a second; test_clients.py does the same in this process
 def test_the_whole_tour(hf, hub, raw):
     assert "hello" in hf("run", "python:3", "echo", "hello")
     hf("uv", "run", "--detach", "--image", IMAGE, "python", "-c", "print('uv says hi')")
@@ -65,7 +66,7 @@ def test_the_whole_tour(hf, hub, raw):
     hf("wait", job)
 
 
-@pytest.mark.slow  # each `hf` takes half a second; test_clients.py does the same in this process
+@pytest.mark.slow
 def test_cancel_and_stats(hf, raw):
     job = raw.run("sleep", "60")
     raw.wait(job, "RUNNING")

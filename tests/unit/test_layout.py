@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib.util
 import sys
@@ -62,6 +63,12 @@ class Reader(ast.NodeVisitor):
         self._parents = name.split(".") if package else name.split(".")[:-1]
         self._lazy = self._typing = False
 
+    def generic_visit(self, node: ast.AST) -> None:
+        """Go through statements alone: there are far more expressions, and none imports."""
+        for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+            for statement in getattr(node, part, ()):
+                self.visit(statement)
+
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self.imports.append(Import(alias.name, self._lazy, self._typing))
@@ -103,7 +110,10 @@ def read(name: str) -> list[Import]:
     return reader.imports
 
 
-IMPORTS = {name: read(name) for name in MODULES}
+@functools.cache
+def imports() -> dict[str, list[Import]]:
+    """Return what each module imports, read when it is first asked for: not by all who collect."""
+    return {name: read(name) for name in MODULES}
 
 
 def within(name: str, area: str) -> bool:
@@ -118,14 +128,14 @@ def importers_of(area: str) -> set[str]:
     """Return the modules outside the area that import something of it to use it."""
     return {
         name
-        for name, imports in IMPORTS.items()
-        for one in imports
+        for name, found in imports().items()
+        for one in found
         if within(one.target, area) and not within(name, area) and not one.typing
     }
 
 
 def ours(name: str) -> set[str]:
-    return {one.target for one in IMPORTS[name] if within(one.target, "hfexecutor")}
+    return {one.target for one in imports()[name] if within(one.target, "hfexecutor")}
 
 
 def test_the_reader_sees_every_form_of_import():
@@ -147,7 +157,7 @@ def test_what_travels_imports_the_standard_library_and_cloudpickle_alone():
     strangers = {
         (name, one.target)
         for name in in_area("hfexecutor.remote")
-        for one in IMPORTS[name]
+        for one in imports()[name]
         if not within(one.target, "hfexecutor.remote")
         and one.target.split(".")[0] not in {*sys.stdlib_module_names, "cloudpickle"}
     }
@@ -184,7 +194,7 @@ def test_the_embedded_hub_is_only_loaded_when_it_is_wanted():
         name
         for name in MODULES
         if not within(name, "hfexecutor.local")
-        for one in IMPORTS[name]
+        for one in imports()[name]
         if within(one.target, "hfexecutor.local") and not one.lazy and not one.typing
     }
 
@@ -235,8 +245,8 @@ def test_the_errors_import_nothing_of_ours():
 def test_nothing_imports_in_a_circle():
     """Neither lazily, nor for the type checker: what needs each other's names is one thing."""
     graph = {
-        name: {one.target for one in imports if one.target in MODULES} - {name}
-        for name, imports in IMPORTS.items()
+        name: {one.target for one in found if one.target in MODULES} - {name}
+        for name, found in imports().items()
     }
 
     list(graphlib.TopologicalSorter(graph).static_order())
@@ -249,15 +259,15 @@ def is_type(one: Import) -> bool:
 
 @pytest.mark.parametrize("area", PURE)
 def test_the_middle_does_no_input_or_output(area):
-    imports = {
+    targets = {
         (name, one.target.split(".")[0])
         for name in in_area(area)
-        for one in IMPORTS[name]
+        for one in imports()[name]
         if not is_type(one)
     }
 
     assert in_area(area)
-    assert {(name, target) for name, target in imports if target in IMPURE} == set()
+    assert {(name, target) for name, target in targets if target in IMPURE} == set()
 
 
 def public_names(name: str) -> list[str] | None:
