@@ -25,7 +25,10 @@ default_role = "code"  # docstrings have single backticks where they name a para
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 88  # of a longer one each parameter has a line of its own
 
+smartquotes = False  # what is quoted is mostly to be typed
+
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # in furo's own one names of modules look like links
 html_title = f"hfexecutor {release}"
 html_copy_source = False
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sized
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from hfexecutor.labels import check_name
 from hfexecutor.mapped_calls import MapOptions, MappedCalls
@@ -25,6 +25,17 @@ __all__ = ["MappingExecutor"]
 
 T = TypeVar("T")
 Submit: TypeAlias = "Callable[..., Future[Any]]"
+
+
+class _Options(TypedDict, total=False):
+    """What the overloads of all maps have in common; defaults and meanings are those of `map`."""
+
+    timeout: float | None
+    chunksize: int
+    buffersize: int | None
+    ordered: bool
+    progress: bool
+    resume: str | None
 
 
 def _submit(executor: Executor, fn: Callable[..., T], *args: Any) -> Future[T]:
@@ -60,35 +71,21 @@ class MappingExecutor(Executor):
         """Submit a call, unless its result is kept under a name."""
         raise NotImplementedError("this executor keeps no results")
 
-    # The options are written out in each overload. A TypedDict with Unpack would state them once,
-    # and type checkers judge it alike; but overloads are what the reference and editors show, which
-    # would then have `**options` in the place of names and defaults.
-
     @overload
     def map(
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: Literal[False] = False,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> Iterator[T]: ...
     @overload
     def map(
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: bool,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> Iterator[T | BaseException]: ...
 
     def map(
@@ -158,13 +155,8 @@ class MappingExecutor(Executor):
         fn: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         *,
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: Literal[False] = False,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> Iterator[T]: ...
     @overload
     def starmap(
@@ -172,13 +164,8 @@ class MappingExecutor(Executor):
         fn: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         *,
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: bool,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> Iterator[T | BaseException]: ...
 
     def starmap(
@@ -222,26 +209,16 @@ class MappingExecutor(Executor):
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: Literal[False] = False,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> AsyncIterator[T]: ...
     @overload
     def amap(
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        buffersize: int | None = None,
-        ordered: bool = True,
         return_exceptions: bool,
-        progress: bool = False,
-        resume: str | None = None,
+        **options: Unpack[_Options],
     ) -> AsyncIterator[T | BaseException]: ...
 
     def amap(

@@ -69,6 +69,7 @@ def mapping(executor: HubExecutor) -> None:
     maybe = executor.starmap(len, ["a"], return_exceptions=executor.stats().done > 1)
     assert_type(maybe, Iterator[int | BaseException])
     executor.map(area, [1.0], chunk=2)  # type: ignore[call-overload]
+    executor.map(area, [1.0], chunksize="2")  # type: ignore[call-overload]
     executor.starmap(area, 1.0)  # type: ignore[call-overload]
 
 

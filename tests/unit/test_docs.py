@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import hfexecutor
+from hfexecutor import mapping
 from hfexecutor.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,14 @@ def test_signature_and_fields_of_the_options_agree():
     assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
     documented = re.findall(r"^ +(\w+): [A-Z]", hfexecutor.HubExecutor.__doc__, re.MULTILINE)
     assert [name for name in documented if name in parameters] == list(parameters)
+
+
+@pytest.mark.parametrize("name", ["map", "starmap", "amap"])
+def test_overloads_and_signature_of_a_map_agree(name):
+    parameters = inspect.signature(getattr(hfexecutor.HubExecutor, name)).parameters
+    options = {one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
+
+    assert options == {*mapping._Options.__annotations__, "return_exceptions"}
 
 
 def test_the_defaults_of_the_options_are_true():
