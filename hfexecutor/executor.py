@@ -134,6 +134,12 @@ class HubExecutor(SubmittingExecutor):
             job goes on after this process was killed.
         reuse_workers: True, the default, lets a job run call after call; False starts a job for
             each call: more isolation, and seconds of cold start per call.
+        bucket: True, the default, lets large values of jobs that cannot be reached (with
+            ``reuse_workers=False``, and where ports are of no use) go through a private bucket of
+            the namespace, ``hfexecutor-values``: arguments for which a launch request has no room,
+            and results of more than 4 MiB, which a log may not keep. Who may read the namespace can
+            read them there until the executor is shut down. With False such a call ends with
+            ``PayloadTooLargeError``, as it does where there can be no bucket.
         slots_per_job: Calls that run at once in one job, each in a process of its own. "auto", the
             default, is one on each vCPU of the flavor, or one on each GPU where it has some: then
             ``CUDA_VISIBLE_DEVICES`` shows each its own, unless `env` sets it. 1 gives each running
@@ -229,6 +235,7 @@ class HubExecutor(SubmittingExecutor):
         timeout: float | str | None = None,
         idle_timeout: float | str = 60.0,
         reuse_workers: bool = True,
+        bucket: bool = True,
         slots_per_job: int | Literal["auto"] = "auto",
         call_timeout: float | str | None = None,
         max_retries: int = 2,
@@ -744,6 +751,7 @@ def _limits(options: Options) -> Limits:
         max_cost=options.max_cost,
         timeout=options.timeout,
         room=room(options),
+        bucket=options.bucket,
     )
 
 

@@ -423,6 +423,7 @@ class Options:
     timeout: float = _option(_timeout, None)
     idle_timeout: float = _option(_idle_timeout, 60.0)
     reuse_workers: bool = _option(_yes_or_no, True)
+    bucket: bool = _option(_yes_or_no, True)
     slots_per_job: int | Literal["auto"] = _option(_slots, "auto")
     call_timeout: float | None = _option(_call_timeout, None, of_calls=True)
     max_retries: int = _option(_retries, 2, of_calls=True)

@@ -15,6 +15,8 @@ from hfexecutor.errors import (
     CallStoppedError,
     CallTimeoutError,
     DependencyError,
+    HubUnavailableError,
+    PayloadTooLargeError,
     PythonMismatchError,
     RemoteCallError,
     UnpicklableCallError,
@@ -195,6 +197,11 @@ def _bad_call(outcome: Outcome, where: str) -> BaseException:
         missing: BaseException = ModuleNotFoundError(name=found[1])
         missing.__cause__ = _remote(details)
         return missing
+    if kind == "hfexecutor_remote.bucket.StoredArgumentError":
+        return HubUnavailableError(
+            f"an argument of the call is not in the bucket that its job has mounted: "
+            f"{details.get('error')}; {where}"
+        )
     if kind in {"ImportError", "AttributeError"}:
         hint = ". Has the job another version of that module than is installed here?"
     error = UnpicklableCallError(
@@ -210,6 +217,17 @@ def _not_installed(outcome: Outcome, where: str) -> BaseException:
     return DependencyError(
         f"the job cannot install what the call needs ({wanted}); {where}. The last lines of uv:\n"
         f"{details.get('error')}"
+    )
+
+
+def _too_large(outcome: Outcome, where: str) -> BaseException:
+    details = outcome.details()
+    size, limit = int(details.get("size", 0)), int(details.get("limit", 0))
+    return PayloadTooLargeError(
+        f"the result is {size:,} bytes when pickled; a job without a door can say at most "
+        f"{limit:,} in its log. More could go through a private bucket, but {details.get('why')}. "
+        "Use reuse_workers=True, where results of any size come back, or have the function save "
+        f"its result. It ran in {where}"
     )
 
 
@@ -238,4 +256,5 @@ _ERRORS: dict[bytes, Callable[[Outcome, str], BaseException]] = {
     outcomes.MISMATCH: _mismatch,
     outcomes.INITIALIZER: _initializer,
     outcomes.NOT_INSTALLED: _not_installed,
+    outcomes.TOO_LARGE: _too_large,
 }

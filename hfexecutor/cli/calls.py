@@ -169,7 +169,7 @@ class RunCalls:
                 call.seconds = outcome.duration
                 call.began, call.slot = outcome.began, outcome.slot
                 call.printed.end(outcome.printed, unterminated=outcome.unterminated)
-                if outcome.status != outcomes.VALUE:
+                if outcome.status not in {outcomes.VALUE, outcomes.IN_BUCKET}:
                     call.state = "failed"
                     call.error, call.traceback = _words(outcome)
 
@@ -200,6 +200,7 @@ def _words(outcome: outcomes.Outcome) -> tuple[str, str]:
         outcomes.BAD_CALL: f"it cannot be unpickled in the job: {details.get('error')}",
         outcomes.MISMATCH: f"the job has Python {details.get('found')}",
         outcomes.NOT_INSTALLED: f"not installed: {details.get('requirements')}",
+        outcomes.TOO_LARGE: f"its result is too large for a log: {details.get('size')} bytes",
     }
     return said.get(outcome.status, _death(details)), str(details.get("traceback") or "")
 

@@ -122,6 +122,7 @@ class Call:
         printed: What a backup prints, apart from what the first attempt does; opaque to the core.
         bounced: How many workers left without having had it.
         killed: Somebody asked for it to be stopped.
+        stored: Its buffers are in the run's bucket: a launch request need not carry them.
         name: What its submitter calls the function; for people alone.
         kept_as: Under what its result is kept for later runs; opaque to the core, None for no use.
         key: What identifies it for its submitter, as it travels; empty where it has none.
@@ -148,6 +149,7 @@ class Call:
         "options",
         "printed",
         "raised",
+        "stored",
         "tries",
         "twin",
         "worker",
@@ -181,6 +183,7 @@ class Call:
         self.avoid = ""
         self.bounced = 0
         self.killed = False
+        self.stored = False
         self.delayed = False
         self.twin: Call | None = None
         self.is_backup = False
@@ -232,6 +235,7 @@ class Call:
         )
         other.kept_as, other.claimed, other.tries = self.kept_as, True, self.tries
         other.lost, other.backups = self.lost, self.backups
+        other.stored = self.stored
         other.name, other.key = self.name, self.key
         return other
 
@@ -262,9 +266,9 @@ class Call:
 
     @property
     def refers(self) -> dict[Any, int]:
-        """Bytes of each thing that it refers to, by what that is known as."""
+        """Bytes of each thing that a launch request carries for it, by what that is known as."""
         sizes: dict[Any, int] = {(kind, number): len(data) for kind, number, data in self.kept}
-        for buffer in self.buffers:
+        for buffer in () if self.stored else self.buffers:
             sizes[buffer.name] = buffer.size
         return sizes
 

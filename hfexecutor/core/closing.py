@@ -68,7 +68,8 @@ class Closing:
 
     def _is_handed_over(self) -> bool:
         workers = self._state.workers.values()
-        return not self._state.pending.waiting and not any(
+        pending = self._state.pending
+        return not (pending.waiting or pending.held_back) and not any(
             worker.launch.is_open or worker.cancelling or worker.channel.is_delivering
             for worker in workers
             if worker.held

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CancelFuture",
     "CancelJob",
+    "Collect",
     "Command",
     "Complete",
     "Completion",
@@ -34,6 +35,7 @@ __all__ = [
     "SendRange",
     "Started",
     "StopLog",
+    "Store",
     "Unwrap",
     "WeighRetry",
     "Withdraw",
@@ -198,6 +200,27 @@ class Unwrap(NamedTuple):
     where: str
 
 
+# --- of the bucket ---------------------------------------------------------------------------
+
+
+class Store(NamedTuple):
+    """Put a buffer into the run's bucket. Answered by Stored or StoreFailed."""
+
+    buffer: Buffer
+
+
+class Collect(NamedTuple):
+    """Get a value from the bucket, of which the outcome says where it is, and remove it there.
+
+    Answered by Collected or CollectFailed.
+    """
+
+    call: Call
+    outcome: Outcome
+    where: str
+    worker: str
+
+
 # --- of futures ------------------------------------------------------------------------------
 
 
@@ -285,6 +308,8 @@ Command: TypeAlias = (
     | Listen
     | Forget
     | Unwrap
+    | Store
+    | Collect
     | Started
     | Complete
     | WeighRetry

@@ -22,6 +22,8 @@ __all__ = [
     "CancelEnded",
     "Cancelled",
     "Closed",
+    "CollectFailed",
+    "Collected",
     "ConnectFailed",
     "Connected",
     "Detached",
@@ -59,6 +61,8 @@ __all__ = [
     "RangeRefused",
     "Refused",
     "RetryWeighed",
+    "StoreFailed",
+    "Stored",
     "Submitted",
     "Unacknowledged",
     "Unanswered",
@@ -481,6 +485,33 @@ class RetryWeighed(NamedTuple):
     pause: float | None
 
 
+class Stored(NamedTuple):
+    """A buffer of this name is in the run's bucket."""
+
+    name: bytes
+
+
+class StoreFailed(NamedTuple):
+    """It could not be put there, and nothing would change that."""
+
+    name: bytes
+    error: HubExecutorError
+
+
+class Collected(NamedTuple):
+    """The value of a call is here from the bucket: this is its outcome."""
+
+    call: int
+    outcome: Outcome
+
+
+class CollectFailed(NamedTuple):
+    """The value of a call is not to be had from the bucket, or not what its job has put there."""
+
+    call: int
+    error: HubExecutorError
+
+
 class EdgeFailed(NamedTuple):
     """An edge died of an error that nobody foresaw, while it worked for a worker (or for none)."""
 
@@ -520,5 +551,9 @@ Event: TypeAlias = (
     | ListenFailed
     | Broken
     | RetryWeighed
+    | Stored
+    | StoreFailed
+    | Collected
+    | CollectFailed
     | EdgeFailed
 )

@@ -70,12 +70,19 @@ def never_ran(worker: Worker) -> JobFailedError:
     )
 
 
-def too_large(size: int, room: float) -> PayloadTooLargeError:
-    """Return the end of a call that no launch request can carry."""
+def too_large(call: Call, room: float, why: str = "") -> PayloadTooLargeError:
+    """Return the end of a call that no launch request can carry; `why` is said of the bucket."""
+    size = call.size
+    if why:
+        rest = f"More could go through a private bucket, but {why}."
+    elif call.stored:
+        rest = "What its arguments hold in large pieces is not in that: a bucket has it."
+    else:
+        rest = "Large pieces of memory could go through a bucket, and there are none in it."
     return PayloadTooLargeError(
         f"the call is {size:,} bytes when pickled; a job that is started for one call can be "
-        f"given at most {room:,} beside these options. Use reuse_workers=True, where calls of any "
-        "size go to running jobs, or let the function load its data itself."
+        f"given at most {room:,} beside these options. {rest} Use reuse_workers=True, where calls "
+        "of any size go to running jobs, or let the function load its data itself."
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.channel import Door
+from hfexecutor.core.storing import IN_BUCKET
 from hfexecutor.errors import BrokenHubExecutor
 from hfexecutor.remote import entries as wire
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.retries import Retries
     from hfexecutor.core.speculation import Paces
     from hfexecutor.core.state import State
+    from hfexecutor.core.storing import Storing
     from hfexecutor.core.tracking import Tracking
     from hfexecutor.core.worker import Worker
 
@@ -47,11 +49,13 @@ class Incoming:
         *,
         retries: Retries,
         paces: Paces,
+        storing: Storing,
     ) -> None:
         self._state = state
         self._ends = ends
         self._retries = retries
         self._paces = paces
+        self._storing = storing
         self._doors = doors
         self._tracking = tracking
         self.broken: BrokenHubExecutor | None = None
@@ -169,7 +173,8 @@ class Incoming:
         outcome = done.outcome
         if not done.call:
             self._note_word_of_job(worker, outcome)
-        elif call is None:  # answered before, by this worker or another, or cancelled
+        elif call is None or self._storing.is_collecting(call):
+            # Answered before, by this worker or another, or cancelled.
             worker.note_answer(done.call)
         elif call.worker != worker.id and not call.lost:  # a job speaks for itself alone
             text = f"{worker.describe()} answers a call that it was not given"
@@ -188,6 +193,9 @@ class Incoming:
             self._note_pace(worker, call, outcome)
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
+        if wanted and outcome.status == IN_BUCKET:
+            self._storing.collect(call, outcome, worker)
+            return
         if wanted and done.out_of_memory and self._retries.on_larger(call, worker):
             return
         if wanted and self._retries.may_follow(call, outcome):
@@ -205,7 +213,7 @@ class Incoming:
 
     def _note_pace(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
         """Note how long it took; if two attempts were under way, this one was faster."""
-        if outcome.status == _VALUE:
+        if outcome.status in {_VALUE, IN_BUCKET}:
             self._paces.note(call.options, outcome.duration)
         if call.backups:
             self._ends.stop_twin(call)

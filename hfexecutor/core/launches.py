@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
-from hfexecutor.core import failures
 from hfexecutor.core.launch import IN_DOUBT, LaunchState
 from hfexecutor.core.worker import Worker
 from hfexecutor.errors import HubRequestError, HubUnavailableError, RateLimitedError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.pending import Queue
     from hfexecutor.core.placement import Placement
     from hfexecutor.core.state import State
+    from hfexecutor.core.storing import Storing
     from hfexecutor.errors import HubExecutorError
 
 __all__ = ["RETRY", "Launches"]
@@ -33,8 +33,9 @@ RETRY = ("retry",)  # on the agenda: the Hub may let us have more jobs again
 class Launches:
     """Start workers, and take in what their launches come to."""
 
-    def __init__(self, state: State, ends: Ends, placement: Placement) -> None:
+    def __init__(self, state: State, ends: Ends, placement: Placement, storing: Storing) -> None:
         self._state = state
+        self._storing = storing
         self._ends = ends
         self._placement = placement
         self._told_of: set[str] = set()  # jobs with our labels that are not ours
@@ -109,8 +110,8 @@ class Launches:
         if worker.one_shot and limits.reuse_workers:
             kind = self._state.kinds[worker.kind]
             count = self._placement.aboard(queue, self._state.pending.times, kind, worker.slots)
-        while worker.one_shot and (call := queue.next()) and call.size > limits.room:
-            self._ends.fail(call, failures.too_large(call.size, limits.room))
+        if worker.one_shot and not self._storing.prepare(queue):
+            return False
         room = limits.room - self._state.rules.entry * count
         calls = queue.dequeue(count, room, repeatable=not worker.one_shot)
         if not calls and worker.one_shot and queue.next() is not None:

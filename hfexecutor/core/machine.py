@@ -16,10 +16,11 @@ Its parts, each of which knows those above it, and none below::
     state       what they share               doors       opened, given up
     ends        of workers and their calls    tracking    stages and logs, and what they mean
     retries     of calls that raised          incoming    what jobs say
-    launches    from a wish to a job          scarcity    of those that wait for hardware
-    adopting    another process's run         scheduling  who gets what
-    spending    no minute too much            speculation a second try beside the first
-    probing     of the silent                 closing     the end of the run
+    storing     where there is no door        scarcity    of those that wait for hardware
+    launches    from a wish to a job          scheduling  who gets what
+    adopting    another process's run         speculation a second try beside the first
+    spending    no minute too much            closing     the end of the run
+    probing     of the silent
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from hfexecutor.core.scheduling import Scheduling
 from hfexecutor.core.speculation import SPECULATE, Paces, Speculation
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
+from hfexecutor.core.storing import Storing
 from hfexecutor.core.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -98,16 +100,19 @@ class Machine:
         ends = self._ends = Ends(state)
         retries = self._retries = Retries(state)
         paces = Paces()
-        launches = Launches(state, ends, placement)
+        storing = Storing(state, ends)
+        launches = Launches(state, ends, placement, storing)
         doors = Doors(state, ends)
         tracking = self._tracking = Tracking(state, ends, launches, doors, retries)
         incoming = self._incoming = Incoming(
-            state, ends, doors, tracking, retries=retries, paces=paces
+            state, ends, doors, tracking, retries=retries, paces=paces, storing=storing
         )
         self._scarcity = Scarcity(state, ends)
         probing = self._probing = Probing(state)
         spending = Spending(state, ends)
-        scheduling = self._scheduling = Scheduling(state, ends, launches, spending, placement)
+        scheduling = self._scheduling = Scheduling(
+            state, ends, launches, spending, placement, storing=storing
+        )
         speculation = Speculation(state, placement, paces)
         closing = self._closing = Closing(state, ends)
         self.adopting: Adopting | None = None
@@ -147,6 +152,10 @@ class Machine:
             ev.ListenFailed: doors.listen_failed,
             ev.Broken: incoming.no_call_can_run,
             ev.RetryWeighed: retries.weighed,
+            ev.Stored: storing.stored,
+            ev.StoreFailed: storing.store_failed,
+            ev.Collected: storing.collected,
+            ev.CollectFailed: storing.collect_failed,
             ev.EdgeFailed: self._edge_failed,
         }
         # What is due besides workers. Placing and polling are done when everything settles.
@@ -177,6 +186,13 @@ class Machine:
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return self._closing.finished
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether jobs go on without this process."""
+        closing = self._closing
+        detached = closing.detached is not None and not closing.aborted
+        return detached or self.adopting is not None
 
     # --- the way in and out ------------------------------------------------------------------
 

@@ -132,6 +132,7 @@ class Pending:
         queues: By the kinds that their calls ask for; those that were ever asked for.
         attempts: By number, the ids of those that were submitted under another one.
         times: How long calls may run.
+        held_back: Ids of those that were taken out of their queues for a while.
     """
 
     def __init__(self) -> None:
@@ -139,6 +140,7 @@ class Pending:
         self.queues: dict[tuple[str, ...], Queue] = {}
         self.attempts: dict[int, list[int]] = {}
         self.times = CallTimes()
+        self.held_back: set[int] = set()
         self.may_speculate = False  # of some calls there may be backups
         self._options: CallOptions | None = None  # the last one's: most have the same
 
@@ -189,6 +191,19 @@ class Pending:
         call.delayed = False
         self.queue(call.kinds).append(call)
 
+    def hold_back(self, call: Call) -> None:
+        """Take a call out of its queue for a while, in which nobody is to have it."""
+        self.take(call)
+        call.delayed = True
+        self.held_back.add(call.id)
+
+    def let_back(self, calls: Iterable[Call]) -> None:
+        """Put calls first that were held back, and are open."""
+        for call in (calls := list(calls)):
+            call.delayed = False
+            self.held_back.discard(call.id)
+        self.put_back(calls)
+
     def of(self, number: int) -> list[Call]:
         """Return what is open of the call that was submitted under this number."""
         ids = [number, *self.attempts.get(number, ())]
@@ -213,6 +228,7 @@ class Pending:
             ids.remove(call_id)
             if not ids:
                 del self.attempts[call.number]
+        self.held_back.discard(call_id)
         if not call.worker and not call.delayed:
             self.queue(call.kinds).pass_over()
         return call

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.placement import Placement
     from hfexecutor.core.spending import Spending
     from hfexecutor.core.state import State
+    from hfexecutor.core.storing import Storing
     from hfexecutor.core.worker import Worker
     from hfexecutor.errors import HubExecutorError
 
@@ -42,12 +43,15 @@ class Scheduling:
         launches: Launches,
         spending: Spending,
         placement: Placement,
+        *,
+        storing: Storing,
     ) -> None:
         self._state = state
         self._ends = ends
         self._launches = launches
         self._spending = spending
         self._placement = placement
+        self._storing = storing
         self._known: set[str] = set()  # kinds that the Hub has been asked about
         self._connecting: set[tuple[str, ...]] = set()
         self._unreachable: HubExecutorError | None = None  # for good
@@ -206,7 +210,7 @@ class Scheduling:
 
     def _start_workers(self, queue: Queue) -> None:
         state, placement = self._state, self._placement
-        if not queue.waiting:
+        if not queue.waiting or (state.ports.given_up and not self._storing.prepare(queue)):
             return
         fleet = Fleet(state.workers.values(), state.now).of(queue.kinds)
         for kind, slots in list(placement.jobs_to_start(queue, fleet)):

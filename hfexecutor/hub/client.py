@@ -187,6 +187,10 @@ class HubClient:
         url = self._api.url(await self._path(job_id, "labels"))
         await self._api.request("PUT", url, f"label job {job_id}", body={"labels": dict(labels)})
 
+    async def token(self) -> str:
+        """Return the token of the moment, for requests that other clients make."""
+        return await self._credentials.for_hub()
+
     async def admit_launch(self) -> None:
         """Wait until the rate limit allows a launch; cancelled meanwhile, it has spent nothing.
 

@@ -24,10 +24,14 @@ class BufferCache:
 
     Args:
         memory: where their bytes are.
+
+    Attributes:
+        stored: names of those that are files of a bucket, which children read by themselves.
     """
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
+        self.stored: set[bytes] = set()
         self._missing: dict[bytes, set[int]] = {}  # ranges, of those that are begun
         self._whole: set[bytes] = set()
         self._dropped: dict[bytes, int] = {}  # and the number up to which their ranges are old
@@ -36,7 +40,7 @@ class BufferCache:
         return f"<BufferCache {len(self._whole)} whole, {len(self._missing)} begun>"
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._whole
+        return name in self._whole or name in self.stored
 
     def take(self, number: int, part: Range, data: memoryview) -> str:
         """Keep a range that arrived with request `number`; return why that is impossible, or "".

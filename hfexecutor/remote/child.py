@@ -13,6 +13,8 @@ import sys
 import time
 
 from . import client_names, outcomes, pickling, pipes, shared_memory
+from .bucket import MOST_IN_LOG, NoRoomError
+from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
 from .entries import body_of, buffers_of, function_of, kinds_of, unpack_archive
 from .functions import Functions, load, load_mapped
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, NoReturn
 
+    from .bucket import Bucket
     from .buffers import Buffer
 
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
@@ -31,11 +34,13 @@ LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
 
 
-def live(ends: ChildPipes, initializer: bytes, folder: str) -> NoReturn:
+def live(
+    ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket | None = None
+) -> NoReturn:
     """Be a child until the supervisor closes the pipes. Does not return."""
     status = LOST_PIPES
     try:
-        Child(set_up(ends), initializer, folder).work()
+        Child(set_up(ends), initializer, folder, bucket).work()
     except EOFError:
         status = LOST_SUPERVISOR
     except OSError as error:
@@ -59,9 +64,12 @@ class Child:
         ends: of the pipes to and from the supervisor.
         initializer: pickled ``(function, args)`` to run first, empty for none.
         folder: where the files of archives go.
+        bucket: where large values are if the job has no door, None if it has one.
     """
 
-    def __init__(self, ends: ChildPipes, initializer: bytes, folder: str) -> None:
+    def __init__(
+        self, ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket | None = None
+    ) -> None:
         self._ends = ends
         self._initializer = initializer
         self._items = pipes.ItemReader(ends.items)
@@ -70,6 +78,7 @@ class Child:
         self._pid = os.getpid()
         self._functions = Functions()
         self._folder = folder
+        self._bucket = bucket
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
         self._data: bytes | bytearray = b""  # of the call that was taken
@@ -146,13 +155,18 @@ class Child:
             if kind != pipes.CALL:
                 self._keep(kind, number, data)
                 continue
-            names = buffers_of(data)
+            names = self._sent(buffers_of(data))
             files = shared_memory.receive_files(self._ends.handles, len(names)) if names else []
             if number == call:
                 self._data, self._buffers = data, files
                 return number
             for fd in files:
                 os.close(fd)
+
+    def _sent(self, names: Sequence[bytes]) -> list[bytes]:
+        """Return the names of buffers that come through the socket: all that are no files."""
+        stored = self._bucket or ()
+        return [name for name in names if name not in stored]
 
     def _perform(self, call: int) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
@@ -170,7 +184,7 @@ class Child:
             return outcomes.RAISED, call, start, duration, [_report().raised(error).encode()]
         duration = time.monotonic() - start
         try:
-            return outcomes.VALUE, call, start, duration, pickling.dump(value)
+            return self._returned(call, start, duration, pickling.dump(value))
         except BaseException as error:
             details = _report().describe_unpicklable(value, error)
             return outcomes.UNPICKLABLE, call, start, duration, [outcomes.json_payload(details)]
@@ -180,10 +194,37 @@ class Child:
         files, self._buffers = self._buffers, []
         number = function_of(data)
         with memoryview(data) as view, view[body_of(data) :] as body:
-            loaded = load_mapped(body, kinds_of(data), files) if files else load(body)
+            kinds = kinds_of(data)
+            loaded = (
+                load_mapped(body, kinds, self._buffers_of(data, files)) if kinds else load(body)
+            )
         if not number:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)
+
+    def _buffers_of(self, data: bytes | bytearray, files: list[int]) -> list[Any]:
+        """Return the memory of a call's buffers; `files`, of those that were sent, are closed."""
+        from .mapped import map_files  # noqa: PLC0415 - most calls have none
+
+        names, sent = buffers_of(data), iter(map_files(files))
+        if self._bucket is None:
+            return list(sent)
+        return [self._bucket.read(n) if n in self._bucket else next(sent) for n in names]
+
+    def _returned(
+        self, call: int, start: float, duration: float, payload: Sequence[Buffer]
+    ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
+        """Return the result of a call that has returned something; large ones become a file."""
+        bucket, size = self._bucket, sum(map(len, payload))
+        if bucket is None or size <= MOST_IN_LOG:
+            return outcomes.VALUE, call, start, duration, payload
+        try:
+            details = bucket.write(payload, layout_of(payload[0]))
+            status = outcomes.IN_BUCKET
+        except NoRoomError as error:
+            details = {"size": size, "limit": MOST_IN_LOG, "why": str(error)}
+            status = outcomes.TOO_LARGE
+        return status, call, start, duration, [outcomes.json_payload(details)]
 
     def _send(
         self, status: bytes, call: int, began: float, duration: float, payload: Sequence[Buffer]

@@ -38,6 +38,9 @@ class Config:
         host: the address that the door listens at.
         initializer_needs: the initializer needs more than Python, as every call then does.
         one_shot: leave when the calls of the launch message are done.
+        arguments: the folder of arguments that are files of a bucket, None without.
+        results: the folder for results that are too large for the log, None without.
+        no_results: why there is none.
         print_cap: bytes of a call's output that are shown.
     """
 
@@ -56,6 +59,9 @@ class Config:
         self.host: str = values.get("host") or "0.0.0.0"  # noqa: S104 - the Hub's proxy is outside
         self.initializer_needs = bool(values.get("initializer_needs"))
         self.one_shot = bool(values.get("one_shot"))
+        self.arguments: str | None = values.get("arguments")
+        self.results: str | None = values.get("results")
+        self.no_results: str = values.get("no_results") or ""
         self.print_cap: int = values.get("print_cap") or _PRINT_CAP
 
     def __repr__(self) -> str:

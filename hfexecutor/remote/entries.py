@@ -47,6 +47,7 @@ __all__ = [
     "REPLY_BYTES",
     "SPEAKER",
     "STATE",
+    "STORED",
     "Assembler",
     "Entry",
     "FrameError",
@@ -84,6 +85,7 @@ PRINTED, POSITION = 9, 10
 # Down, in the launch message and through the door.
 CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32, 42)
 BUFFER = 46  # in the launch message: a name, and the bytes of that buffer
+STORED = 50  # in the launch message: names of buffers that are files of a bucket (:mod:`.bucket`)
 DROP = 47  # names of buffers; its call is the number up to which their ranges are old
 NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as functions are
 # Before a call that has a key of its submitter's; and up again, beside HELD and the outcome.

@@ -8,7 +8,7 @@ from . import pickling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from types import ModuleType
     from typing import Any
 
@@ -22,11 +22,11 @@ def load(data: bytes | bytearray | memoryview) -> Any:
     return _without_brought(pickling.loads(data))
 
 
-def load_mapped(data: memoryview, kinds: Iterable[int], files: Sequence[int]) -> Any:
-    """Do the same where buffers belong to it, which these descriptors have; they are closed."""
+def load_mapped(data: memoryview, kinds: Iterable[int], buffers: Iterable[Any]) -> Any:
+    """Do the same where buffers belong to it."""
     from . import mapped  # noqa: PLC0415 - most calls have none
 
-    return _without_brought(mapped.load(data, kinds, mapped.map_files(files)))
+    return _without_brought(mapped.load(data, kinds, buffers))
 
 
 def _without_brought(loaded: Any) -> Any:

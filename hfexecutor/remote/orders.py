@@ -56,6 +56,7 @@ class Orders:
             entries.LEAVE: self._leave,
             entries.BUFFER: self._take_buffer,
             entries.DROP: self._drop,
+            entries.STORED: self._take_stored,
         }
 
     def receive(self, message: Iterable[Entry], now: float) -> list[Entry]:
@@ -102,6 +103,9 @@ class Orders:
         with memoryview(entry.data) as view:
             name = bytes(view[: entries.NAME_BYTES])
             self._pool.buffers.put(name, view[entries.NAME_BYTES :])
+
+    def _take_stored(self, entry: Entry) -> None:
+        self._pool.buffers.stored.update(entries.names_of(entry.data))
 
     def _drop(self, entry: Entry) -> None:
         self._pool.buffers.drop(entries.names_of(entry.data), entry.call)

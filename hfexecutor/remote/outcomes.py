@@ -22,10 +22,12 @@ __all__ = [
     "BAD_CALL",
     "DIED",
     "INITIALIZER",
+    "IN_BUCKET",
     "MISMATCH",
     "NOT_INSTALLED",
     "RAISED",
     "TIMEOUT",
+    "TOO_LARGE",
     "UNPICKLABLE",
     "VALUE",
     "Outcome",
@@ -49,6 +51,8 @@ BAD_CALL = b"X"  # JSON: type, error, traceback of what happened when the call w
 MISMATCH = b"M"  # JSON: wanted, found (versions of Python)
 INITIALIZER = b"I"  # payload: Raised by the initializer
 NOT_INSTALLED = b"N"  # JSON: requirements, error (the last lines of uv)
+IN_BUCKET = b"S"  # JSON: name, size, layout, digest of a value that is a file (:mod:`.bucket`)
+TOO_LARGE = b"L"  # JSON: size, limit of a value that has no way back, why
 
 _STATUSES = (
     VALUE
@@ -60,6 +64,8 @@ _STATUSES = (
     + MISMATCH
     + INITIALIZER
     + NOT_INSTALLED
+    + IN_BUCKET
+    + TOO_LARGE
 )
 _HEAD = struct.Struct("<cfIIH")
 HEAD_BYTES = _HEAD.size  # that are free before a payload in shared memory
@@ -171,12 +177,25 @@ class Outcome:
         places, self.places = self.places, None
         return buffers.load(self.payload, places)
 
+    def with_value(self, payload: Buffer, places: Sequence[Place]) -> Outcome:
+        """Return the outcome with the value that was not in it."""
+        return Outcome(
+            VALUE,
+            self.duration,
+            self.printed,
+            payload,
+            unterminated=self.unterminated,
+            places=places,
+            began=self.began,
+            slot=self.slot,
+        )
+
     def whole(self) -> bytes:
         """Return the payload with the buffers of a value in it."""
         return b"".join((self.payload, *(place.view for place in self.places or ())))
 
     def details(self) -> dict[str, Any]:
-        """Return the JSON of the statuses D, T, U, X and M.
+        """Return the JSON of the statuses D, T, U, X, M, N, S and L.
 
         Raises:
             OutcomeError: there is none.

@@ -147,7 +147,7 @@ class Process:
     def give(self, effect: Give) -> None:
         """Give the process items and tickets, and the buffers that its calls refer to."""
         for kind, _, data in effect.items:
-            if kind == pipes.CALL and (names := buffers_of(data)):
+            if kind == pipes.CALL and (names := self._in_memory(data)):
                 self._files.send(self._memory.descriptors(names))
         pieces = [piece for item in effect.items for piece in pipes.pack_item(*item)]
         if sum(map(len, pieces)) <= _PIPE_BYTES:
@@ -159,6 +159,11 @@ class Process:
             os.write(self._tickets, b"".join(map(pipes.TICKET.pack, effect.calls)))
         except OSError:
             _leave_it_to_the_end()
+
+    def _in_memory(self, data: bytes) -> list[bytes]:
+        """Return the names of a call's buffers that are not files, which the child reads itself."""
+        stored = self._machine.pool.buffers.stored
+        return [name for name in buffers_of(data) if name not in stored]
 
     def close_input(self) -> None:
         """Let the process come to an end: it finds that there is nobody to give it anything."""

@@ -24,6 +24,7 @@ import os
 import time
 
 from . import child, effects, entries, seals, signals
+from .bucket import Bucket
 from .buffered_writer import BufferedWriter
 from .config import set_defaults, set_device
 from .event_loop import EventLoop
@@ -105,8 +106,15 @@ class Supervisor:
         self._take_leave()
         return None
 
-    def let_go(self) -> tuple[bytes, str]:
-        """Drop everything, in a forked child; return the initializer and the job's own folder."""
+    def let_go(self) -> tuple[bytes, str, Bucket | None]:
+        """Drop everything, in a forked child; return what it is told of the job.
+
+        That is the initializer, the job's own folder, and where large values are without a door.
+        """
+        config, stored = self._machine.config, self._machine.pool.buffers.stored
+        bucket = None
+        if config.one_shot:
+            bucket = Bucket(config.arguments, config.results, stored, why_not=config.no_results)
         self._seal.wipe()
         self._loop.clear()
         if self._server is not None:
@@ -114,7 +122,7 @@ class Supervisor:
         initializer, folder = self._machine.let_go(), self.folder
         for part in (*self._processes, self):
             part.__dict__.clear()
-        return initializer, folder
+        return initializer, folder, bucket
 
     # --- what the machine wants -----------------------------------------------------------------
 

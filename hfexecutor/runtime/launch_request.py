@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfexecutor.hub.launch import JobSpec
     from hfexecutor.options import Options
     from hfexecutor.runtime.connection import Connection
+    from hfexecutor.runtime.values import Mounts
 
 __all__ = ["LAUNCH_MESSAGE", "compose", "launch_entries", "room"]
 
@@ -47,9 +48,11 @@ def room(options: Options) -> int:
     return min(FOR_CALLS, left)
 
 
-def compose(connection: Connection, options: Options, post: Post) -> JobSpec:
+def compose(connection: Connection, options: Options, post: Post, mounts: Mounts) -> JobSpec:
     """Return the launch request of a worker, with the calls aboard in its secrets."""
     config = _config(connection, options, post)
+    config |= {"arguments": mounts.arguments, "results": mounts.results}
+    config["no_results"] = mounts.why_not
     entries = launch_entries(config, options.initializer, post.calls)
     seal, key = connection.seal(post.worker), connection.launch_key(post.worker).hex()
     message = frames.seal_message(seal, LAUNCH_MESSAGE, wire.pack(entries))
@@ -66,6 +69,7 @@ def compose(connection: Connection, options: Options, post: Post) -> JobSpec:
             CALLS_LABEL: label_of_calls(call.id for call in post.calls),
         },
         expose=() if post.port is None else (post.port,),
+        volumes=(*connection.spec.volumes, *mounts.volumes),
     )
 
 
@@ -83,7 +87,15 @@ def launch_entries(
         if call.function is not None:
             kept[wire.FUNCTION, call.function.id] = call.function.data
     entries += [wire.Entry(*key, 0, 1, data) for key, data in kept.items()]
-    buffers = {buffer.name: buffer for call in calls for buffer in call.buffers}
+    stored = {buffer.name for call in calls if call.stored for buffer in call.buffers}
+    if stored:
+        entries.append(wire.Entry(wire.STORED, 0, 0, 1, b"".join(sorted(stored))))
+    buffers = {
+        buffer.name: buffer
+        for call in calls
+        for buffer in call.buffers
+        if buffer.name not in stored
+    }
     entries += [
         wire.Entry(wire.BUFFER, 0, 0, 1, b"".join((name, buffer.data)))
         for name, buffer in buffers.items()

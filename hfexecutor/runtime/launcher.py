@@ -21,6 +21,7 @@ from hfexecutor.runtime.launch_request import compose
 if TYPE_CHECKING:
     from hfexecutor.core import commands as do
     from hfexecutor.runtime.edge import Surroundings
+    from hfexecutor.runtime.values import Values
 
 __all__ = ["Launcher"]
 
@@ -34,7 +35,8 @@ class Launcher:
     goes aboard, or that nobody wants it any more, when it has its turn.
     """
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings, values: Values) -> None:
+        self._values = values
         self._connection = around.connection
         self._options = around.options
         self._tasks = around.tasks
@@ -75,7 +77,8 @@ class Launcher:
     async def _post(self, command: do.Post) -> None:
         worker, attempt = command.worker, command.attempt
         try:
-            spec = compose(self._connection, self._options, command)
+            mounts = await self._values.mounts(command)
+            spec = compose(self._connection, self._options, command, mounts)
             job = await self._connection.hub.launch(spec)
         except (LaunchError, HubExecutorError) as error:
             self._failed(worker, attempt, error)

@@ -10,10 +10,8 @@ Everything here blocks: it is for a thread of its own, or for who waits anyway.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import importlib.util
 import logging
 import queue
 import secrets
@@ -25,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hfexecutor.bucket_paths import RESULTS_BUCKET, segment_in, segment_path
-from hfexecutor.errors import HubError, HubExecutorError, HubRequestError, HubUnavailableError
+from hfexecutor.errors import HubExecutorError
 from hfexecutor.hub.launch import load_api
 from hfexecutor.runtime.asking import ask
+from hfexecutor.runtime.buckets import check_xet, hub_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -142,7 +141,7 @@ class ResultsStore:
         with self._lock:
             if name not in self._known:
                 self._open()
-                with _told("read"):
+                with hub_errors("the bucket of results", "read"):
                     self._known[name] = self._read(name)
 
     def get(self, name: str, call: bytes) -> bytes | None:
@@ -157,10 +156,7 @@ class ResultsStore:
     def _open(self) -> None:
         if self._api is not None:
             return
-        if importlib.util.find_spec("hf_xet") is None:  # it need not be there for anything else
-            raise HubRequestError(
-                "results are kept in a bucket, which takes hf_xet: pip install hf-xet"
-            )
+        check_xet("results are kept in a bucket")
         connections: list[Connection] = []
 
         def connect() -> Connection:
@@ -172,7 +168,7 @@ class ResultsStore:
         api = load_api(connection.hub.endpoint)
         self._token, self._key = connection.token, connection.results_key
         self._bucket = f"{namespace}/{RESULTS_BUCKET}"
-        with _told("make"):
+        with hub_errors("the bucket of results", "make"):
             api.create_bucket(self._bucket, private=True, exist_ok=True, token=self._token)
         self._folder = tempfile.TemporaryDirectory(prefix="hfexecutor-results-")
         self._api = api
@@ -268,41 +264,5 @@ class ResultsStore:
         assert self._api is not None
         path = segment_path(name, time.time(), secrets.token_hex(8))
         data = write_segment(self._key, name, results)
-        with _told("write"):
+        with hub_errors("the bucket of results", "write"):
             self._api.batch_bucket_files(self._bucket, add=[(data, path)], token=self._token)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Have huggingface_hub draw no bars meanwhile; it can do so for the whole process alone."""
-    from huggingface_hub import constants  # noqa: PLC0415 - half a second
-    from huggingface_hub.utils.tqdm import (  # noqa: PLC0415
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    decided = constants.HF_HUB_DISABLE_PROGRESS_BARS is not None  # by the user's environment
-    if decided or are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()
-
-
-@contextlib.contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into an error of ours."""
-    try:
-        with _silent():
-            yield
-    except HubError:
-        raise
-    except Exception as error:
-        kind = HubRequestError if getattr(error, "response", None) is not None else None
-        raise (kind or HubUnavailableError)(
-            f"could not {doing} the bucket of results ({type(error).__name__}: {error})"
-        ) from error

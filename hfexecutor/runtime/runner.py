@@ -39,6 +39,7 @@ from hfexecutor.runtime.log_reader import LogReader
 from hfexecutor.runtime.observer import Observer
 from hfexecutor.runtime.poller import Poller
 from hfexecutor.runtime.recorder import RecordedMachine, path_of_recording
+from hfexecutor.runtime.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -323,6 +324,8 @@ class Runner:
         finally:
             await self._tasks.aclose()
             if self.connection is not None:
+                if not self.machine.left_alone:
+                    await self._values.clear()
                 await self.connection.hub.aclose()
             self._observer.end(asyncio.get_running_loop().time())
 
@@ -345,7 +348,8 @@ class Runner:
             return edges
         links = self._links = Links(connection, self._printed)
         around = Surroundings(connection, self._options, links, self._tasks, self._tell)
-        launcher, poller = Launcher(around), Poller(around)
+        values = self._values = Values(around, ours=self.machine.adopting is None)
+        launcher, poller = Launcher(around, values), Poller(around)
         log_reader, door_client = LogReader(around), DoorClient(around)
 
         def forget(command: do.Forget) -> None:
@@ -367,6 +371,8 @@ class Runner:
             do.SendRange: door_client.send_range,
             do.Fetch: door_client.fetch,
             do.Listen: door_client.listen,
+            do.Store: values.store,
+            do.Collect: values.collect,
             do.Forget: forget,
         }
 

@@ -400,7 +400,7 @@ def test_a_failing_initializer_breaks_the_executor(make: Callable[..., HubExecut
 
 
 def test_a_call_that_is_too_large_for_a_launch_says_so(make: Callable[..., HubExecutor]) -> None:
-    with make(reuse_workers=False) as executor:
+    with make(reuse_workers=False, bucket=False) as executor:
         with pytest.raises(hfexecutor.PayloadTooLargeError, match="reuse_workers=True"):
             executor.submit(len, os.urandom(1_000_000)).result(30)
         assert executor.submit(pow, 2, 3).result(30) == 8
@@ -433,6 +433,7 @@ def test_a_call_that_is_too_large_for_a_launch_says_so(make: Callable[..., HubEx
         ({"labels": [1]}, "labels must be"),
         ({"initargs": 3}, "initargs must be"),
         ({"reuse_workers": "no"}, "reuse_workers must be"),
+        ({"bucket": "mine"}, "bucket must be True or False"),
     ],
 )
 def test_bad_options_are_named_at_once(
@@ -460,7 +461,7 @@ def test_a_call_just_below_the_limit_fits_into_a_launch(
 
 def test_a_launch_has_less_room_beside_large_secrets(make: Callable[..., HubExecutor]) -> None:
     secrets = {f"LARGE_{n}": "x" * 120_000 for n in range(5)}
-    with make(1, reuse_workers=False, secrets=secrets) as executor:
+    with make(1, reuse_workers=False, bucket=False, secrets=secrets) as executor:
         assert executor.submit(len, bytes(50_000)).result(30) == 50_000
         with pytest.raises(hfexecutor.PayloadTooLargeError, match="beside these options"):
             executor.submit(len, bytes(300_000)).result(30)

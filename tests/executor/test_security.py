@@ -38,6 +38,7 @@ from hfexecutor.remote import entries, frames, outcomes
 from hfexecutor.runtime.connection import Connection
 from hfexecutor.runtime.launch_request import compose
 from hfexecutor.runtime.link import Link
+from hfexecutor.runtime.values import Mounts
 
 from .conftest import until
 
@@ -478,7 +479,8 @@ def test_keys_and_tokens_show_nowhere(
         shown += [repr(executor), repr(good), repr(bad), repr(options), repr(connection)]
         shown += [repr(connection.hub), str(vars(executor).values())]
         for worker in workers:
-            spec = compose(connection, options, Post(worker.id, "", 1, (), 1, True, None))
+            post = Post(worker.id, "", 1, (), 1, True, None)
+            spec = compose(connection, options, post, Mounts())
             seal = connection.seal(worker.id)
             shown += [repr(worker), repr(seal), repr(spec), str(spec.command)]
             shown += [str(spec.labels), str(dict(spec.env)), worker.describe()]

@@ -533,7 +533,8 @@ class Checks:
         elif isinstance(error, errors.PayloadTooLargeError):
             one_shot = not plan.warm or self.reached["doors are given up"]
             one_shot = one_shot or self.reached["ports are given up"]
-            large = (plan.heavy or plan.buffers) and one_shot
+            stored = plan.bucket and not plan.store_fails
+            large = (plan.heavy or (plan.buffers and not stored)) and one_shot
             full = plan.buffers and plan.no_memory
             self.check("too large for a launch or a job", large or full, f"{future}: {error}")
         elif isinstance(error, errors.HubError):

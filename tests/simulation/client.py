@@ -58,6 +58,7 @@ class Client:
             slots_per_job=None if plan.choices else plan.slots,
             reuse_workers=plan.warm,
             room=user.ROOM,
+            bucket=plan.bucket,
             max_cost=plan.max_cost or None,
             timeout=plan.job_timeout,
         )
@@ -88,6 +89,7 @@ class Client:
         self._gone: set[str] = set()  # workers that were forgotten
         self._readings: dict[str, tuple[int, Timer | Reading]] = {}
         self._places = PLACES
+        self._stored: set[bytes] = set()  # names of buffers
         self._queue: deque[do.Launch] = deque()
         self._turns: dict[str, do.Launch] = {}
         self.finished_at = math.inf
@@ -108,6 +110,7 @@ class Client:
             do.Listen: self.doors.listen,
             do.Forget: self._forget,
             do.Unwrap: self._unwrap,
+            do.Store: self._store,
             do.Started: checks.started,
             do.Complete: checks.complete,
             do.WeighRetry: self._weigh_retry,
@@ -228,6 +231,10 @@ class Client:
         launch = self._turns.pop(command.worker)  # as the real edge does: there has to be one
         assert launch.attempt == command.attempt
         self.hub.count("post")
+        for call in command.calls:
+            assert not call.stored or command.one_shot, call
+            there = all(buffer.name in self._stored for buffer in call.buffers)
+            assert there or not call.stored, f"{call} is launched before its arguments are there"
         self.checks.posted(command)
         self.clock.later(self.hub.delay(), self._post_arrives, command)
 
@@ -422,6 +429,25 @@ class Client:
     def _unwrap(self, command: do.Unwrap) -> None:
         error = BrokenHubExecutor("simulated: the initializer failed")
         self.tell(ev.Broken(command.worker, error))
+
+    def _store(self, command: do.Store) -> None:
+        hub, name = self.hub, command.buffer.name
+        slow = 0.0 if hub.is_well else self.rng.uniform(0.0, self.plan.store_slow)
+        if hub.chance(self.plan.store_fails):
+            hub.sometimes("a buffer cannot be stored")
+            event: ev.Stored | ev.StoreFailed = ev.StoreFailed(
+                name, HubRequestError("no quota is left")
+            )
+        else:
+            hub.sometimes("a buffer is stored")
+            event = ev.Stored(name)
+        self.clock.later(hub.delay() + slow, self._store_ended, event)
+
+    def _store_ended(self, event: ev.Stored | ev.StoreFailed) -> None:
+        if isinstance(event, ev.Stored):
+            assert event.name not in self._stored, "a buffer is stored twice"
+            self._stored.add(event.name)
+        self.tell(event)
 
     def _weigh_retry(self, command: do.WeighRetry) -> None:
         call, outcome, *_ = command

@@ -420,11 +420,27 @@ FIXED: tuple[Plan, ...] = (
         log_lag=0.5,
         max_cost=0.2,
     ),
+    # No door, and arguments that a bucket has for it, or is to have.
+    Plan(
+        seed=71,
+        calls=80,
+        workers=3,
+        warm=False,
+        buffers=12,
+        bucket=True,
+        store_fails=0.1,
+        store_slow=5.0,
+        job_killed=0.1,
+        cancels=0.2,
+    ),
+    Plan(seed=72, calls=40, workers=2, slots=2, refuses_ports=True, buffers=3, bucket=True),
     Plan(seed=60, calls=60, workers=4, warm=False, flaky=0.6, retry=True, once=0.2, post_late=0.3),
 )
 
 # What rare paths have to be taken by the fixed seeds. One that is not tests nothing any more.
 PATHS = (
+    "a buffer cannot be stored",
+    "a buffer is stored",
     "a call is killed through the door",
     "a call is lost",
     "a backup begins",

@@ -129,6 +129,9 @@ class Plan:
     # --- ranges of buffers; what befalls messages befalls them as well
     range_corrupt: float = 0.0
     no_memory: float = 0.0  # a job has no room for a buffer
+    bucket: bool = False  # buffers are stored where there is no door
+    store_fails: float = 0.0
+    store_slow: float = 0.0  # seconds at the most, until all is well
     # --- when nothing goes wrong any more
     heals: float = 60.0
 
@@ -341,4 +344,7 @@ _FAULTS: dict[str, Any] = {
     "buffers": lambda r: r.choice((1, 3, 12)),
     "range_corrupt": _rate,
     "no_memory": _low,
+    "bucket": lambda _: True,
+    "store_fails": _rate,
+    "store_slow": lambda r: r.choice((1.0, 30.0)),
 }

@@ -29,6 +29,7 @@ from hfexecutor.options import Options
 from hfexecutor.runtime.connection import Connection
 from hfexecutor.runtime.edge import Surroundings, Tasks
 from hfexecutor.runtime.launcher import Launcher
+from hfexecutor.runtime.values import Values
 
 TOKEN = "hf_" + "a1B2" * 8
 SPEC = JobSpec(
@@ -368,7 +369,7 @@ def launcher(hub, act):
         around = Surroundings(connection, options, None, tasks, told.append)
         try:
             await connection.hub.prepare()
-            return await act(Launcher(around), told)
+            return await act(Launcher(around, Values(around, ours=True)), told)
         finally:
             await tasks.aclose()
             await connection.hub.aclose()

@@ -1,0 +1,148 @@
+"""Large values of a job without a door: files in folders of a bucket, which are mounted here.
+
+A mount shows late what others have put there, and nobody answers for what is in it. So an argument
+is waited for, copied, and compared with its name, which follows from its content; and of a result
+the log says size and digest, by which the client knows it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .entries import RANGE_BYTES
+from .ranges import count_of, digest_of, name_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from .buffers import Buffer
+
+__all__ = ["MOST_IN_LOG", "Bucket", "NoRoomError", "StoredArgumentError"]
+
+MOST_IN_LOG = 4 << 20  # bytes of a result: a log may be a window of a thousand lines
+_LATE_SECONDS = 60.0  # that an argument may take to show
+_WRONG_SECONDS = 5.0  # the same, while something else is there
+_PAUSES = (0.01, 1.0)  # between two looks for it
+
+
+class StoredArgumentError(Exception):
+    """An argument is not what the client has put into the bucket, or is not there."""
+
+
+class NoRoomError(Exception):
+    """A result is too large for the log, and there is no other way; the text says why."""
+
+
+class Bucket:
+    """What one job has of it.
+
+    Args:
+        arguments: the folder of arguments, None without.
+        results: the folder that results go to, None without.
+        names: of the buffers that are files there.
+        why_not: why results have none.
+        late: seconds that an argument may take to show.
+    """
+
+    def __init__(
+        self,
+        arguments: str | None = None,
+        results: str | None = None,
+        names: Iterable[bytes] = (),
+        *,
+        why_not: str = "",
+        late: float = _LATE_SECONDS,
+    ) -> None:
+        self._arguments = arguments
+        self._results = results
+        self._names = frozenset(names)
+        self._why_not = why_not
+        self._late = late
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._names
+
+    def read(self, name: bytes) -> Any:
+        """Return memory with a buffer's bytes, which belongs to whoever asks.
+
+        Raises:
+            StoredArgumentError: it is not there, or is not what it should be.
+            OSError: it cannot be read.
+        """
+        path = f"{self._arguments}/{name.hex()}"
+        since, pause = time.monotonic(), _PAUSES[0]
+        while True:
+            problem, patience = "is not what was put there", min(self._late, _WRONG_SECONDS)
+            try:
+                memory = _read(path, name)
+            except FileNotFoundError:
+                memory, problem, patience = None, "is not there", self._late
+            if memory is not None:
+                return memory
+            if time.monotonic() >= since + patience:
+                raise StoredArgumentError(f"{path} {problem}")
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
+
+    def write(self, payload: Sequence[Buffer], layout: Sequence[int]) -> dict[str, Any]:
+        """Write a result; return what the client has to know of it.
+
+        Args:
+            payload: its pieces.
+            layout: kind and size of each buffer at its end.
+
+        Raises:
+            NoRoomError: there is no place for it.
+        """
+        if self._results is None or not os.path.isdir(self._results):  # noqa: PTH112 - no pathlib here
+            raise NoRoomError(self._why_not or f"{self._results} is not mounted in the job")
+        from hashlib import sha256  # noqa: PLC0415 - seldom
+
+        name, digest, size = os.urandom(16).hex(), sha256(), 0
+        try:
+            with open(f"{self._results}/{name}", "xb", buffering=0) as file:  # noqa: PTH123
+                for piece in payload:
+                    with memoryview(piece) as view:
+                        digest.update(view)
+                        size += len(view)
+                        _write(file.fileno(), view)
+        except OSError as error:
+            raise NoRoomError(f"it cannot be written into the bucket ({error})") from error
+        return {"name": name, "size": size, "layout": list(layout), "digest": digest.hexdigest()}
+
+
+def _read(path: str, name: bytes) -> Any:
+    """Return memory with a file's bytes, None if they are not those of that name."""
+    import mmap  # noqa: PLC0415
+
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - no pathlib here
+        size = os.fstat(file.fileno()).st_size
+        if not size:
+            return None
+        memory = mmap.mmap(-1, size)
+        digests = []
+        with memoryview(memory) as view:
+            for part in range(count_of(size)):
+                with view[part * RANGE_BYTES : (part + 1) * RANGE_BYTES] as piece:
+                    if not _fill(file.fileno(), piece):
+                        return None
+                    digests.append(digest_of(piece))
+    return memory if name_of(size, digests) == name else None
+
+
+def _fill(fd: int, view: memoryview) -> bool:
+    got = 0
+    while got < len(view):
+        more = os.readv(fd, [view[got:]])
+        if not more:
+            return False
+        got += more
+    return True
+
+
+def _write(fd: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(fd, view) :]

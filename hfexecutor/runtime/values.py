@@ -1,0 +1,166 @@
+"""Large values on their way through a bucket, for jobs without a door."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hfexecutor.core.events import Collected, CollectFailed, Stored, StoreFailed
+from hfexecutor.errors import (
+    HubError,
+    HubExecutorError,
+    HubUnavailableError,
+    UnpicklableResultError,
+)
+from hfexecutor.hub.threads import in_thread
+from hfexecutor.remote import outcomes
+from hfexecutor.runtime.values_bucket import ARGUMENTS, RESULTS, ValuesBucket
+
+if TYPE_CHECKING:
+    from huggingface_hub import Volume
+
+    from hfexecutor.core import commands as do
+    from hfexecutor.runtime.edge import Surroundings
+
+__all__ = ["Mounts", "Values"]
+
+logger = logging.getLogger("hfexecutor")
+
+UPLOADS: Final = 2  # at once: each takes several connections
+DOWNLOADS: Final = 4
+_LEAVE: Final = 30.0  # seconds that the end of a run waits until its files are removed
+
+
+class Mounts(NamedTuple):
+    """What a job has of the bucket: volumes, and where arguments and results are there.
+
+    `why_not` says why it has no place for results.
+    """
+
+    volumes: tuple[Volume, ...] = ()
+    arguments: str | None = None
+    results: str | None = None
+    why_not: str = ""
+
+
+class Values:
+    """Store arguments, collect results, and remove what is left of both in the end.
+
+    Args:
+        around: What each edge is given.
+        ours: The run is this process's: what was collected can go.
+    """
+
+    def __init__(self, around: Surroundings, *, ours: bool) -> None:
+        self._ours = ours
+        self._connection = around.connection
+        self._options = around.options
+        self._tasks = around.tasks
+        self._tell = around.tell
+        self._uploads = asyncio.Semaphore(UPLOADS)
+        self._downloads = asyncio.Semaphore(DOWNLOADS)
+        self._opened: ValuesBucket | None = None
+        self._why_not = ""  # jobs have a place for results, for good
+
+    async def _bucket(self) -> ValuesBucket:
+        hub = self._connection.hub
+        namespace = await hub.resolve_namespace()
+        if self._opened is None:
+            self._opened = ValuesBucket(
+                hub.endpoint, namespace, self._connection.nonce, self._options.name
+            )
+        self._opened.token = await hub.token()
+        return self._opened
+
+    # --- arguments ---------------------------------------------------------------------------
+
+    def store(self, command: do.Store) -> None:
+        """Put a buffer into the bucket."""
+        self._tasks.start(self._store(command))
+
+    async def _store(self, command: do.Store) -> None:
+        buffer = command.buffer
+        try:
+            async with self._uploads:
+                bucket = await self._bucket()
+                await in_thread(partial(bucket.put, buffer))
+        except (HubExecutorError, OSError, MemoryError) as error:
+            self._tell(StoreFailed(buffer.name, _told(error)))
+        else:
+            self._tell(Stored(buffer.name))
+
+    async def mounts(self, command: do.Post) -> Mounts:
+        """Return what a job is to mount.
+
+        One that cannot have a place for results runs all the same: most results are small.
+        """
+        if not command.one_shot:
+            return Mounts()
+        if not self._options.bucket:
+            return Mounts(why_not="bucket=False was given")
+        volumes, arguments, results, why_not = [], None, None, self._why_not
+        if any(call.stored for call in command.calls):
+            arguments = ARGUMENTS
+            bucket = await self._bucket()
+            volumes.append(bucket.volume("arguments", arguments, read_only=True))
+        if not why_not:
+            try:
+                bucket = await self._bucket()
+                await in_thread(bucket.make_room_for_results)
+            except HubError as error:
+                why_not = str(error)
+                if not isinstance(error, HubUnavailableError):  # it will not pass
+                    self._why_not = why_not
+                logger.info("large results cannot come back from jobs without a door: %s", error)
+            else:
+                results = RESULTS
+                volumes.append(bucket.volume("results", results, read_only=False))
+        return Mounts(tuple(volumes), arguments, results, why_not)
+
+    # --- results -----------------------------------------------------------------------------
+
+    def collect(self, command: do.Collect) -> None:
+        """Get a value out of the bucket."""
+        self._tasks.start(self._collect(command))
+
+    async def _collect(self, command: do.Collect) -> None:
+        call, outcome = command.call, command.outcome
+        assert isinstance(outcome, outcomes.Outcome)
+        try:
+            said = outcome.details()
+            async with self._downloads:
+                bucket = await self._bucket()
+                front, places = await in_thread(partial(bucket.get, said, remove=self._ours))
+        except (HubExecutorError, OSError, MemoryError) as error:
+            self._tell(CollectFailed(call.id, _told(error)))
+        except (outcomes.OutcomeError, KeyError, TypeError, ValueError) as error:
+            text = f"the outcome from {command.where} cannot be read: {error!r}"
+            self._tell(CollectFailed(call.id, UnpicklableResultError(text)))
+        else:
+            self._tell(Collected(call.id, outcome.with_value(front, places)))
+
+    # --- the end -----------------------------------------------------------------------------
+
+    async def clear(self) -> None:
+        """Remove what the run has in the bucket; what cannot be is told."""
+        if self._opened is None or not self._opened.used:
+            return
+        try:
+            bucket = await self._bucket()
+            await in_thread(bucket.clear, _LEAVE)
+        except (HubError, TimeoutError) as error:
+            logger.warning(
+                "large values of this run may be left in its bucket (%s): `hfexecutor sweep` "
+                "removes them",
+                _told(error),
+            )
+
+
+def _told(error: BaseException) -> HubExecutorError:
+    if isinstance(error, HubExecutorError):
+        return error
+    told = HubExecutorError(f"{type(error).__name__}: {error}".removesuffix(": "))
+    told.__cause__ = error
+    return told

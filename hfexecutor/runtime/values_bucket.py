@@ -1,0 +1,232 @@
+"""The large values of one run, in a private bucket of the namespace; all of it blocks.
+
+They are below a folder of the run (:mod:`hfexecutor.bucket_paths`): ``arguments`` has buffers under
+their names, which follow from their content; ``results`` has what jobs write, of which the digest
+comes through their authenticated logs. So whoever can write into the bucket can make a call fail,
+and not have it compute, or return, something else. Who may read the namespace can read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hfexecutor.bucket_paths import VALUES_BUCKET, value_path
+from hfexecutor.errors import HubError, HubUnavailableError, JobLostError
+from hfexecutor.hub.launch import load_api
+from hfexecutor.remote import buffers
+from hfexecutor.runtime.buckets import check_xet, hub_errors
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, Volume
+
+    from hfexecutor.core.call import Buffer
+
+__all__ = ["ARGUMENTS", "RESULTS", "ValuesBucket"]
+
+logger = logging.getLogger("hfexecutor")
+
+ARGUMENTS: Final = "/hfexecutor/arguments"  # where jobs have them
+RESULTS: Final = "/hfexecutor/results"
+LATE: Final = 120.0  # seconds after its job has said so that a file may take to be in the bucket
+SLOWEST: Final = 4 << 20  # bytes a second that a large one takes besides
+_LOOKS: Final = (0.05, 5.0)  # shortest and longest pause between two looks for it
+_TRIES: Final = 3  # of an upload
+_PAUSE: Final = 1.0  # between two of them, then twice as long
+_BUCKET: Final = "the bucket of large values"
+
+
+class ValuesBucket:
+    """What one run has in the bucket.
+
+    Args:
+        endpoint: The Hub's address.
+        namespace: Whose bucket it is.
+        nonce: The run's.
+        name: The run's, for people who look into the bucket.
+
+    Attributes:
+        token: What requests show.
+        used: Something of the run may be there.
+    """
+
+    def __init__(self, endpoint: str, namespace: str, nonce: str, name: str) -> None:
+        self._id = f"{namespace}/{VALUES_BUCKET}"
+        self._endpoint = endpoint
+        self._nonce = nonce
+        self._name = name
+        self._lock = threading.Lock()  # guards the next two
+        self._api: HfApi | None = None
+        self._has_results = False
+        self.token = ""
+        self.used = False
+
+    def __repr__(self) -> str:
+        return f"<ValuesBucket {self._id}/{self._nonce}>"
+
+    def _open(self) -> HfApi:
+        """Return the API, with a bucket; done once, by who asks first."""
+        with self._lock:
+            if self._api is None:
+                check_xet("large values go through a bucket")
+                api = load_api(self._endpoint)
+                with hub_errors(_BUCKET, "make"):
+                    api.create_bucket(self._id, private=True, exist_ok=True, token=self.token)
+                self._api = api
+            return self._api
+
+    # --- what a launch request needs ---------------------------------------------------------
+
+    def volume(self, folder: str, place: str, *, read_only: bool) -> Volume:
+        """Return a folder of the run as what a job mounts."""
+        from huggingface_hub import Volume  # noqa: PLC0415 - half a second
+
+        return Volume(
+            type="bucket",
+            source=self._id,
+            mount_path=place,
+            read_only=read_only,
+            path=value_path(self._nonce, folder),
+        )
+
+    def make_room_for_results(self) -> None:
+        """Make the folder that jobs write to: what is to be mounted has to be there.
+
+        Raises:
+            HubError: That is impossible.
+        """
+        api = self._open()
+        with self._lock:
+            if self._has_results:
+                return
+            self.used = True
+            path = value_path(self._nonce, "results/run")
+            with hub_errors(_BUCKET, "write"):
+                add = [(self._name.encode(), path)]
+                api.batch_bucket_files(self._id, add=add, token=self.token)  # type: ignore[arg-type]
+            self._has_results = True
+
+    def put(self, buffer: Buffer) -> None:
+        """Upload a buffer, in several tries.
+
+        Raises:
+            HubError: It is not there.
+        """
+        path, pause = value_path(self._nonce, f"arguments/{buffer.name.hex()}"), _PAUSE
+        logger.info("%s bytes of arguments go into %s", f"{buffer.size:,}", self._id)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                api = self._open()
+                self.used = True
+                with hub_errors(_BUCKET, f"write {buffer.size:,} bytes into"):
+                    add = [(_bytes_of(buffer), path)]
+                    api.batch_bucket_files(self._id, add=add, token=self.token)  # type: ignore[arg-type]
+            except HubUnavailableError as error:
+                if attempt == _TRIES:
+                    raise
+                logger.info("%s (attempt %s)", error, attempt)
+                time.sleep(pause)
+                pause *= 2
+            else:
+                return
+
+    # --- what jobs have written --------------------------------------------------------------
+
+    def get(self, said: dict[str, Any], *, remove: bool) -> tuple[bytearray, list[buffers.Place]]:
+        """Return the front and the places of a value that a job has put there.
+
+        Args:
+            said: What the job has said of it: name, size, layout, digest.
+            remove: Then remove it there.
+
+        Raises:
+            JobLostError: It is not there, or not what the job has said.
+            HubError: The Hub refuses it, or cannot be reached.
+        """
+        size, path = int(said["size"]), value_path(self._nonce, f"results/{said['name']}")
+        patience, pause = LATE + size / SLOWEST, _LOOKS[0]
+        until = time.monotonic() + patience
+        while True:
+            found = None
+            try:
+                if self._size(path) == size:
+                    found = self._download(path, said)
+            except HubUnavailableError:
+                if time.monotonic() > until:
+                    raise
+            if found is not None:
+                if remove:
+                    self._remove([path])
+                return found
+            if time.monotonic() > until:
+                raise JobLostError(
+                    f"the result is not in the bucket of large values, where its job has put "
+                    f"{size:,} bytes, or it is not what that was (looked for {patience:.3g} s, as "
+                    f"{self._id}/{path})"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOKS[1])
+
+    def _size(self, path: str) -> int | None:
+        api = self._open()
+        with hub_errors(_BUCKET, "look into"):
+            infos = list(api.get_bucket_paths_info(self._id, [path], token=self.token))
+        return infos[0].size if infos else None
+
+    def _download(
+        self, path: str, said: dict[str, Any]
+    ) -> tuple[bytearray, list[buffers.Place]] | None:
+        """Return what is there, None if that is not what the job has said."""
+        layout = tuple(said["layout"])
+        sizes = layout[1::2]
+        front = bytearray(said["size"] - sum(sizes))
+        places = [buffers.Place(*one) for one in zip(layout[::2], sizes, strict=True)]
+        digest = hashlib.sha256()
+        with tempfile.TemporaryDirectory(prefix="hfexecutor-value-") as folder:
+            file = Path(folder, "value")
+            with hub_errors(_BUCKET, "read"):
+                self._open().download_bucket_files(
+                    self._id, [(path, file)], raise_on_missing_files=True, token=self.token
+                )
+            with file.open("rb") as opened:
+                for view in (memoryview(front), *(place.view for place in places)):
+                    if opened.readinto(view) != len(view):
+                        return None
+                    digest.update(view)
+                whole = not opened.read(1)
+        return (front, places) if whole and digest.hexdigest() == said["digest"] else None
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def _remove(self, paths: list[str]) -> None:
+        """Remove files that nobody needs; what stays goes with the run."""
+        try:
+            with hub_errors(_BUCKET, "remove a file from"):
+                self._open().batch_bucket_files(self._id, delete=paths, token=self.token)
+        except HubError as error:
+            logger.debug("%s", error)
+
+    def clear(self) -> None:
+        """Remove all that the run has there.
+
+        Raises:
+            HubError: Some of it is still there.
+        """
+        api = self._open()
+        with hub_errors(_BUCKET, "remove this run's files from"):
+            prefix = value_path(self._nonce, "")
+            tree = api.list_bucket_tree(self._id, prefix, recursive=True, token=self.token)
+            paths = [entry.path for entry in tree if entry.path.startswith(prefix)]
+            if paths:
+                api.batch_bucket_files(self._id, delete=paths, token=self.token)
+
+
+def _bytes_of(buffer: Buffer) -> bytes:
+    """Return what huggingface_hub takes: a copy, unless its owner is just that."""
+    owner = buffer.data.obj
+    return owner if type(owner) is bytes and len(owner) == buffer.size else bytes(buffer.data)

@@ -1,0 +1,219 @@
+"""Where jobs have no door, what is large goes through a private bucket, and none of it stays."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest.importorskip("hf_xet")
+from huggingface_hub import HfApi
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+from hfexecutor import HubExecutor, HubUnavailableError, JobLostError, PayloadTooLargeError
+from hfexecutor.bucket_paths import VALUES_BUCKET
+from hfexecutor.local import LocalHub
+from hfexecutor.local import faults as f
+from hfexecutor.local.volumes.probe import hindrance
+from hfexecutor.runtime import values_bucket
+
+pytestmark = pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here")
+
+
+@pytest.fixture(autouse=True)
+def _no_progress_bars():
+    disable_progress_bars()
+    yield
+    enable_progress_bars()
+
+
+SIZE = 5 << 20  # more than a launch request, and than a log
+MAKE = "POST /api/buckets/{namespace}/{repo}"
+BATCH = "POST /api/buckets/{namespace}/{repo}/batch"
+CONTENT = "POST /xet/{key}/v1/xorbs/default/{hash}"
+JOBS = "POST /api/jobs/{namespace}"
+
+
+def without_door(hub: LocalHub, **options) -> HubExecutor:
+    options = {"reuse_workers": False, "max_workers": 2} | options
+    return HubExecutor(endpoint=hub.endpoint, token=hub.token, **options)
+
+
+def files(hub: LocalHub, executor: HubExecutor) -> dict[str, int]:
+    """Return what is in the bucket of this run."""
+    api, nonce = HfApi(endpoint=hub.endpoint, token=hub.token), executor._pool.connection.nonce
+    bucket = f"{hub.namespace}/{VALUES_BUCKET}"
+    tree = api.list_bucket_tree(bucket, prefix=f"{nonce}/", recursive=True)
+    return {entry.path.removeprefix(f"{nonce}/"): entry.size for entry in tree}
+
+
+def swapped(data: bytes) -> bytearray:
+    return bytearray(data[::-1])
+
+
+def test_large_values_go_there_and_back(hub):
+    data = os.urandom(SIZE)
+    with without_door(hub) as executor:
+        assert executor.submit(swapped, data).result() == data[::-1]
+        assert (
+            HfApi(endpoint=hub.endpoint, token=hub.token)
+            .bucket_info(f"{hub.namespace}/{VALUES_BUCKET}")
+            .private
+        )
+        assert sorted(files(hub, executor).values()) == [
+            len(executor.name),
+            SIZE,
+        ]  # no result any more
+    assert files(hub, executor) == {}
+
+
+@pytest.mark.slow
+def test_what_several_calls_refer_to_is_uploaded_once(hub):
+    value = bytearray(os.urandom(SIZE))
+    before = hub.requests[CONTENT]
+    with without_door(hub) as executor:
+        shared = executor.share(value)
+        assert list(executor.map(len, [value, shared, bytes(value)])) == [SIZE] * 3
+        assert len([path for path in files(hub, executor) if path.startswith("arguments/")]) == 1
+    assert hub.requests[CONTENT] - before <= 2  # with the run's name
+
+
+@pytest.mark.slow
+def test_small_values_leave_nothing_but_a_place_for_large_ones(hub):
+    with without_door(hub) as executor:
+        assert executor.submit(pow, 2, 5).result() == 32
+        assert list(files(hub, executor)) == ["results/run"]
+    assert files(hub, executor) == {}
+
+
+def test_the_files_go_after_errors_as_well(hub):
+    with pytest.raises(ZeroDivisionError), without_door(hub) as executor:
+        assert executor.submit(len, bytes(SIZE)).result() == SIZE
+        raise ZeroDivisionError
+    assert files(hub, executor) == {}
+
+
+@pytest.mark.slow
+def test_where_the_hub_exposes_no_port():
+    with LocalHub(faults=[f.Refuse(400, message="no ports here", route=JOBS, times=1)]) as hub:
+        with without_door(hub, reuse_workers=True) as executor:
+            assert len(executor.submit(swapped, bytes(SIZE)).result()) == SIZE
+        assert files(hub, executor) == {}
+
+
+@pytest.mark.slow
+def test_a_job_that_is_detached_leaves_its_result_for_who_attaches(hub):
+    data = os.urandom(SIZE)
+    executor = without_door(hub, name="left-in-a-bucket")
+    executor.submit(swapped, data)
+    executor.shutdown(detach=True)
+    attached = {"endpoint": hub.endpoint, "token": hub.token}
+    with HubExecutor.attach("left-in-a-bucket", **attached) as run:
+        assert run.futures[1].result(60) == data[::-1]
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+def test_a_bucket_that_is_refused_launches_nothing_for_what_is_large(hub_with):
+    with hub_with(f.Refuse(403, message="no right to buckets", route=MAKE)) as hub:
+        with without_door(hub) as executor:
+            with pytest.raises(PayloadTooLargeError) as raised:
+                executor.submit(len, bytes(SIZE)).result()
+            for word in ("5,242,", "at most 500,000", "no right to buckets", "reuse_workers=True"):
+                assert word in str(raised.value)
+            assert executor.stats().jobs_started == 0
+            assert executor.submit(pow, 2, 5).result() == 32
+            with pytest.raises(PayloadTooLargeError, match="no right to buckets") as raised:
+                executor.submit(bytes, SIZE).result()
+            assert "at most 4,194,304" in str(raised.value)
+
+
+def test_with_the_option_off_there_is_no_bucket(hub_with):
+    with hub_with() as hub:
+        with without_door(hub, bucket=False) as executor:
+            for function, argument in ((len, bytes(SIZE)), (bytes, SIZE)):
+                with pytest.raises(PayloadTooLargeError, match=r"5,242,\d+ bytes .*bucket=False"):
+                    executor.submit(function, argument).result()
+            assert executor.stats().jobs_started == 1
+        assert MAKE not in hub.requests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault", [f.Reset(route=CONTENT, times=1), f.Refuse(503, route=BATCH, times=2)]
+)
+def test_an_upload_that_fails_is_tried_again(hub_with, monkeypatch, fault):
+    monkeypatch.setattr(values_bucket, "_PAUSE", 0.01)
+    with hub_with(fault) as hub, without_door(hub) as executor:
+        assert executor.submit(len, os.urandom(SIZE)).result() == SIZE
+
+
+def test_an_upload_that_goes_on_failing_is_an_error(hub_with, monkeypatch):
+    monkeypatch.setattr(values_bucket, "_PAUSE", 0.01)
+    quota = f.FailOperation(error="storage quota exceeded")
+    with hub_with(quota) as hub, without_door(hub) as executor:
+        with pytest.raises(PayloadTooLargeError, match="quota exceeded"):
+            executor.submit(len, bytes(SIZE)).result()
+        assert executor.stats().jobs_started == 0
+
+
+@pytest.mark.slow
+def test_a_result_may_show_late(hub_with):
+    with hub_with(f.LateWrites(seconds=1.0)) as hub, without_door(hub) as executor:
+        assert len(executor.submit(bytes, SIZE).result()) == SIZE
+
+
+@pytest.mark.slow
+def test_a_result_that_never_shows_is_an_error(hub_with, monkeypatch):
+    monkeypatch.setattr(values_bucket, "LATE", -1.0)
+    with hub_with(f.LoseWrites()) as hub, without_door(hub) as executor:
+        with pytest.raises(JobLostError, match=r"5,242,\d+ bytes"):
+            executor.submit(bytes, SIZE).result()
+
+
+@pytest.mark.slow
+def test_a_result_that_is_spoilt_on_its_way_is_read_again(hub_with):
+    with hub_with(f.SpoilContent(at=100, times=1)) as hub, without_door(hub) as executor:
+        assert executor.submit(bytes, SIZE).result() == bytes(SIZE)
+
+
+def test_a_result_that_somebody_has_changed_is_never_taken_for_it(hub, monkeypatch):
+    """The job says what it has written; who can write into the bucket cannot say otherwise."""
+    monkeypatch.setattr(values_bucket, "LATE", -1.0)
+    look, changed = values_bucket.ValuesBucket._size, []
+
+    def change(self: values_bucket.ValuesBucket, path: str) -> int | None:
+        size = look(self, path)
+        if size and not changed:
+            changed.append(path)
+            api = HfApi(endpoint=hub.endpoint, token=hub.token)
+            api.batch_bucket_files(self._id, add=[(os.urandom(size), path)])
+        return size
+
+    monkeypatch.setattr(values_bucket.ValuesBucket, "_size", change)
+    with without_door(hub) as executor:
+        with pytest.raises(JobLostError, match="not what that was"):
+            executor.submit(bytes, SIZE).result()
+    assert changed
+
+
+@pytest.mark.slow
+def test_an_argument_that_somebody_has_changed_is_never_taken_for_it(hub):
+    value = os.urandom(SIZE)
+    with without_door(hub) as executor:
+        assert executor.submit(len, value).result() == SIZE
+        (path,) = (path for path in files(hub, executor) if path.startswith("arguments/"))
+        bucket, nonce = f"{hub.namespace}/{VALUES_BUCKET}", executor._pool.connection.nonce
+        api = HfApi(endpoint=hub.endpoint, token=hub.token)
+        api.batch_bucket_files(bucket, add=[(os.urandom(SIZE), f"{nonce}/{path}")])
+        with pytest.raises(HubUnavailableError, match="is not what was put there"):
+            executor.submit(bytes, value).result()
+
+
+@pytest.fixture
+def hub_with():
+    def start(*faults: f.Fault) -> LocalHub:
+        return LocalHub(faults=list(faults))
+
+    return start

@@ -1,0 +1,184 @@
+"""Large values where there is no door, told to the core: stored first, collected later."""
+
+from __future__ import annotations
+
+import pytest
+from core_stories import Story, make_call, outcome
+
+from hfexecutor.core import commands as do
+from hfexecutor.core import events as ev
+from hfexecutor.core.call import Buffer, Call
+from hfexecutor.core.storing import IN_BUCKET
+from hfexecutor.errors import DetachedError, HubRequestError, JobLostError, PayloadTooLargeError
+
+ROOM = 1000
+
+
+def story(**limits) -> Story:
+    known = {"max_workers": 1, "reuse_workers": False, "room": ROOM, "bucket": True}
+    return Story(**known | limits)
+
+
+def large(call_id: int, *names: bytes, size: int = 5000) -> Call:
+    call = make_call(call_id)
+    call.buffers = tuple(Buffer(name, size) for name in names)
+    return call
+
+
+def stored(told: Story) -> list[bytes]:
+    return [command.buffer.name for command in told.said(do.Store)]
+
+
+def start(told: Story) -> tuple[str, list[int]]:
+    """Start the next job; return its worker and the calls aboard."""
+    launch = told.launches.popleft()
+    (post,) = [said for said in told.admit(launch) if isinstance(said, do.Post)]
+    told.tell(ev.Launched(launch.worker, launch.attempt, told.job(launch.worker)))
+    told.hello(launch.worker, door=False)
+    return launch.worker, [call.id for call in post.calls]
+
+
+def completed(told: Story) -> list[int]:
+    return [one.call.id for said in told.said(do.Complete) for one in said.completions]
+
+
+def test_nothing_is_launched_before_the_arguments_are_stored():
+    told = story()
+    told.submit(large(1, b"a", b"b"))
+    assert stored(told) == [b"a", b"b"]
+    told.tell(ev.Stored(b"a"), after=60)
+    assert not told.launches
+    told.tell(ev.Stored(b"b"))
+    assert start(told)[1] == [1]
+
+
+def test_what_is_stored_serves_all_calls_to_come():
+    told = story(max_workers=2)
+    told.submit(large(1, b"a"), large(2, b"a"))
+    assert stored(told) == [b"a"]
+    told.tell(ev.Stored(b"a"))
+    assert start(told)[1] + start(told)[1] == [1, 2]
+    told.submit(large(3, b"a"))
+    assert stored(told) == []
+
+
+def test_small_calls_pass_those_whose_arguments_are_on_their_way():
+    told = story()
+    told.submit(large(1, b"a"), make_call(2))
+    worker, aboard = start(told)
+    assert aboard == [2]
+    told.tell(ev.Stored(b"a"))
+    told.tell(ev.Heard(worker, (ev.Done(2, outcome()),)))
+    assert completed(told) == [2]
+
+
+def test_only_calls_whose_turn_is_near_have_their_arguments_stored():
+    told = story()
+    told.submit(*(large(n, b"%d" % n) for n in range(1, 6)))
+    assert stored(told) == [b"1", b"2"]
+    assert not told.launches
+    told.tell(ev.Stored(b"1"))
+    assert start(told)[1] == [1]
+
+
+@pytest.mark.parametrize("bucket", [True, False])
+def test_what_cannot_be_stored_fails_early_and_launches_nothing(bucket):
+    told = story(bucket=bucket)
+    told.submit(large(1, b"a"), large(2, b"a", b"b"))
+    if bucket:
+        told.tell(ev.StoreFailed(b"a", HubRequestError("no quota is left")))
+    fails = told.said(do.Fail)
+    assert [fail.call.id for fail in fails] == [1, 2]
+    words = "no quota is left" if bucket else "bucket=False"
+    for fail, size in zip(fails, ("5,010", "10,010"), strict=True):
+        assert isinstance(fail.error, PayloadTooLargeError)
+        for word in (size, "1,000", words, "reuse_workers=True"):
+            assert word in str(fail.error)
+    assert not told.launches
+    told.tell(ev.Stored(b"b"))  # late news of what nobody waits for
+    told.submit(make_call(3))
+    assert start(told)[1] == [3]
+
+
+def test_what_is_no_memory_in_large_pieces_is_refused_at_once():
+    told = story()
+    call = large(1, b"a")
+    call.data = bytes(2 * ROOM)
+    told.submit(call, make_call(2, size=2 * ROOM))
+    told.tell(ev.Stored(b"a"))
+    assert not told.machine.pending.open
+    assert not told.launches
+
+
+def test_one_that_is_cancelled_meanwhile_is_not_waited_for():
+    told = story()
+    told.submit(large(1, b"a"))
+    told.tell(ev.Cancelled(1))
+    told.tell(ev.Stored(b"a"), ev.Closed())
+    assert told.machine.finished
+
+
+def test_ports_that_are_given_up_later_are_no_hindrance():
+    told = story(reuse_workers=True)
+    told.submit(large(1, b"a"))
+    launch = told.launches.popleft()
+    told.admit(launch)
+    refused = ev.LaunchFailure.REFUSED
+    told.tell(ev.LaunchFailed(launch.worker, 1, refused, HubRequestError("no ports")))
+    assert stored(told) == [b"a"]
+    told.tell(ev.Stored(b"a"))
+    assert start(told)[1] == [1]
+
+
+def test_who_detaches_waits_for_what_is_on_its_way_to_be_handed_over():
+    told = story()
+    told.submit(large(1, b"a"))
+    told.tell(ev.Detached(DetachedError("later")), after=1)
+    assert not told.machine.finished
+    told.tell(ev.Stored(b"a"))
+    start(told)
+    assert told.machine.finished
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def in_bucket(told: Story) -> tuple[str, do.Collect]:
+    """Have a call whose value its job has put into the bucket."""
+    told.submit(make_call(1))
+    worker, _ = start(told)
+    told.tell(ev.Heard(worker, (ev.Done(1, outcome(status=IN_BUCKET)),)))
+    (collect,) = told.said(do.Collect)
+    return worker, collect
+
+
+def test_a_future_waits_until_its_value_is_here():
+    told = story()
+    worker, collect = in_bucket(told)
+    assert completed(told) == []
+    told.tell(ev.Heard(worker, (ev.Done(1, outcome(status=IN_BUCKET)),)))  # the log, once more
+    assert not told.said(do.Collect)
+    told.tell(ev.Closed(), after=30)
+    assert not told.machine.finished
+    value = outcome()
+    told.tell(ev.Collected(1, value))
+    (completion,) = told.said(do.Complete)[0].completions
+    assert (completion.outcome, completion.worker) == (value, worker)
+    assert completion.where == collect.where
+
+
+def test_a_value_that_is_not_to_be_had_is_an_error():
+    told = story()
+    in_bucket(told)
+    told.tell(ev.CollectFailed(1, JobLostError("gone")))
+    (fail,) = told.said(do.Fail)
+    assert str(fail.error) == "gone"
+
+
+def test_one_that_is_killed_meanwhile_is_over():
+    told = story()
+    in_bucket(told)
+    told.tell(ev.KillAsked(1))
+    assert told.said(do.Fail)
+    told.tell(ev.Collected(1, outcome()))
+    assert completed(told) == []

@@ -1,0 +1,81 @@
+"""Large values as a job has them: files of which nothing is believed before it was compared."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfexecutor.remote import bucket as module
+from hfexecutor.remote.bucket import Bucket, NoRoomError, StoredArgumentError
+from hfexecutor.remote.buffers import layout_of
+from hfexecutor.remote.pickling import dump
+from hfexecutor.remote.ranges import RANGE_BYTES, digest_of, name_of
+
+CONTENT = bytes(range(256)) * (RANGE_BYTES // 256) + b"the second range"
+PARTS = (CONTENT[:RANGE_BYTES], CONTENT[RANGE_BYTES:])
+NAME = name_of(len(CONTENT), [digest_of(part) for part in PARTS])
+
+
+def of(folder: Path, late: float = 0.0) -> Bucket:
+    return Bucket(str(folder), str(folder), [NAME], late=late)
+
+
+def test_an_argument_is_memory_of_its_own(tmp_path):
+    (tmp_path / NAME.hex()).write_bytes(CONTENT)
+    memory = of(tmp_path).read(NAME)
+    assert memory[:] == CONTENT
+    memory[0] = 7
+    assert (tmp_path / NAME.hex()).read_bytes() == CONTENT
+
+
+@given(st.data())
+def test_what_is_not_what_was_stored_is_never_believed(tmp_path_factory, data):
+    wrong = bytearray(CONTENT)
+    if data.draw(st.booleans()):
+        wrong[data.draw(st.integers(0, len(wrong) - 1))] ^= data.draw(st.integers(1, 255))
+    else:
+        del wrong[data.draw(st.integers(0, len(wrong) - 1)) :]
+    folder = tmp_path_factory.mktemp("arguments")
+    (folder / NAME.hex()).write_bytes(wrong)
+    with pytest.raises(StoredArgumentError, match="is not what was put there"):
+        of(folder).read(NAME)
+
+
+def test_an_argument_that_shows_late_is_waited_for(tmp_path):
+    def show() -> None:
+        (tmp_path / "draft").write_bytes(CONTENT)
+        (tmp_path / "draft").rename(tmp_path / NAME.hex())
+
+    timer = threading.Timer(0.05, show)
+    timer.start()
+    assert of(tmp_path, late=60).read(NAME)[:] == CONTENT
+    timer.join()
+
+
+def test_a_result_is_a_file_of_which_size_and_digest_are_told(tmp_path):
+    payload = dump([bytes(1 << 20), "small"])
+    said = of(tmp_path).write(payload, layout_of(payload[0]))
+    written = (tmp_path / said["name"]).read_bytes()
+    assert written == b"".join(payload)
+    assert said["size"] == len(written)
+    assert said["digest"] == hashlib.sha256(written).hexdigest()
+    assert said["layout"] == [0, 1 << 20]
+
+
+def test_a_result_without_a_place_says_why(tmp_path, monkeypatch):
+    with pytest.raises(NoRoomError, match="no rights"):
+        Bucket(why_not="no rights").write([b"x"], ())
+    with pytest.raises(NoRoomError, match="nowhere is not mounted"):
+        Bucket(results=f"{tmp_path}/nowhere").write([b"x"], ())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_write", full)
+    with pytest.raises(NoRoomError, match="No space left"):
+        of(tmp_path).write([b"x"], ())
