@@ -67,6 +67,7 @@ class Adopting:
         self._over: set[int] = set()  # numbers of calls that have ended
         self.numbers: dict[bytes, int] = {}
         self.keys: dict[int, str] = {}
+        self._second: list[ev.JobSeen] = []  # of launches that another job answers as well
         self.listed = False
 
     @property
@@ -85,9 +86,16 @@ class Adopting:
     def adopt(self, job: ev.JobSeen) -> None:
         """Take over a job that a list shows for the first time."""
         state = self._state
-        if job.foreign or not job.launch or job.id in self._jobs or job.launch in state.workers:
+        if job.foreign or not job.launch or job.id in self._jobs:
             return
         self._jobs.add(job.id)
+        if job.launch in state.workers:
+            self._second.append(job)
+        else:
+            self._take_over(job)
+
+    def _take_over(self, job: ev.JobSeen) -> None:
+        state = self._state
         worker = Worker(
             job.launch,
             slots=1,
@@ -161,7 +169,7 @@ class Adopting:
         if known is None or known.worker == worker.id:
             return None
         known.lost = max(known.lost, 1)  # another one has had it, too: whichever answers
-        if not holds or known.worker:
+        if not holds or known.worker or known.delayed:  # delayed: it has raised elsewhere
             return None
         pending.take(known)
         return known
@@ -176,6 +184,8 @@ class Adopting:
             self._end(call)
             return False
         before = self._raised.get(call.number)
+        if before is not None and before.call is call:
+            return True  # in two jobs: the first that was heard counts
         if before is not None and _rank(before) > _rank(completion):
             self._state.pending.close(call.id)
         else:
@@ -205,6 +215,9 @@ class Adopting:
     def settle(self) -> None:
         """Follow up on what jobs have told."""
         state = self._state
+        for job in [job for job in self._second if job.launch not in state.workers]:
+            self._second.remove(job)
+            self._take_over(job)
         if self._raised and self.is_complete:
             for completion in list(self._raised.values()):
                 call = completion.call
@@ -217,7 +230,7 @@ class Adopting:
     def _give_up(self) -> None:
         """End the calls that nobody holds, if nobody is left who could know of them."""
         state = self._state
-        if not state.pending.waiting:
+        if not state.pending.waiting or self._second:
             return
         for worker in state.workers.values():
             shut = worker.channel.door in {Door.ABSENT, Door.SHUT}

@@ -192,6 +192,14 @@ class Channel:
             if call.buffers:
                 self.transfers.aboard(call)
 
+    def relaunched(self, calls: Iterable[Call]) -> None:
+        """Note that the launch request goes out once more, with these calls.
+
+        Either may make the job: of what they refer to it has only what both carry.
+        """
+        self.outgoing.relaunched(calls)
+        self.transfers.relaunched()
+
     def give(self, call: Call) -> None:
         """Hand a call over, after the buffers that it needs."""
         if call.buffers:

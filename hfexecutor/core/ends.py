@@ -98,9 +98,9 @@ class Ends:
         return twin.id in pending.open and pending.close(call.id) is not None
 
     def fail_all(self, error: BaseException) -> None:
-        """End every open call with this error, and stop every job."""
+        """End every open call with this error, and stop every job, but for those of others."""
         self._fail(list(self._state.pending.open.values()), error)
-        for worker in list(self._state.workers.values()):
+        for worker in [] if self._state.adopted else list(self._state.workers.values()):
             self.stop(worker)
 
     def fail_queue(self, kinds: tuple[str, ...], error: BaseException) -> None:

@@ -85,7 +85,7 @@ class Incoming:
                 "authentic; they count as something that was printed"
             )
             state.report(logging.WARNING, text)
-        if worker.was_started_again and not worker.is_closing:
+        if worker.was_started_again and not worker.is_closing and not state.adopted:
             # The new supervisor runs the calls of the launch once more.
             text = f"{worker.describe()} was started again, cancelling it"
             state.report(logging.WARNING, text)

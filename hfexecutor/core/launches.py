@@ -77,6 +77,8 @@ class Launches:
         if worker.cancelling or not self._board(worker):
             self._ends.give_up_launch(worker)
             return
+        if event.attempt > 1:
+            worker.channel.relaunched(worker.held.values())
         worker.launch.post(state.now)
         worker.launched_at = state.now
         worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job

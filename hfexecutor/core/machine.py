@@ -120,6 +120,7 @@ class Machine:
             state.adopted = True
             self.adopting = tracking.adopting = Adopting(state, ends, adopt, first=first)
             state.polling.restart(0.0)
+            ends.doubt = True  # whoever stops it looks for its jobs once more: not all may be known
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.Submitted: self._submitted,
             ev.Cancelled: self._cancelled,

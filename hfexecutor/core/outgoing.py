@@ -73,6 +73,11 @@ class Outgoing:
             for kind, number, _ in call.kept:
                 self._kept.add((kind, number))
 
+    def relaunched(self, calls: Iterable[Call]) -> None:
+        """Note that the request goes out once more, perhaps without some that were cancelled."""
+        self._kept.clear()
+        self.aboard(calls)
+
     def give(self, call: Call) -> None:
         """Hand a call over."""
         self._calls.append(call)

@@ -102,6 +102,10 @@ class Queue:
         self.waiting -= len(calls)
         return calls
 
+    def put_suspects_last(self) -> None:
+        """Put those last that may have killed a worker."""
+        self._calls = deque(sorted(self._calls, key=lambda call: call.lost > 0))
+
     def append(self, call: Call) -> None:
         """Put a call last."""
         self._calls.append(call)

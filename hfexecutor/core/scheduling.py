@@ -145,7 +145,8 @@ class Scheduling:
     def _hand_over(self, queues: Iterable[Queue], fleet: Fleet) -> None:
         """Give everything that waits to whoever takes calls, in equal shares: nobody will later.
 
-        Those that are about to come up get theirs, too, unless it takes them too long.
+        Those that are about to come up get theirs, too, unless it takes them too long. What may
+        have killed a worker has company then, and comes after it.
         """
         state = self._state
         coming = any(w.hello is None or w.channel.door is Door.AWAITED for w in fleet.live)
@@ -154,15 +155,12 @@ class Scheduling:
             return
         for queue in queues:
             takers = [worker for worker in fleet.of(queue.kinds).live if worker.takes_calls]
+            queue.put_suspects_last()
             for left, worker in zip(range(len(takers), 0, -1), takers, strict=True):
-                self._give(worker, queue, -(-queue.waiting // left))
-
-    def _give(self, worker: Worker, queue: Queue, count: int) -> bool:
-        """Give so many queued calls to a worker; say whether there were any."""
-        calls = queue.dequeue(count, math.inf)
-        if calls:
-            self._give_these(worker, calls)
-        return bool(calls)
+                share = -(-queue.waiting // left)
+                while share > 0 and (calls := queue.dequeue(share, math.inf)):
+                    self._give_these(worker, calls)
+                    share -= len(calls)
 
     def _give_these(self, worker: Worker, calls: list[Call]) -> None:
         assert worker.job is not None

@@ -83,6 +83,11 @@ class Transfers:
             self._kept[buffer.name] = buffer.size
             self._wanted[buffer.name] = self._wanted.get(buffer.name, 0) + 1
 
+    def relaunched(self) -> None:
+        """Note that the request goes out once more, perhaps without some that were cancelled."""
+        for name in self._kept.keys() - self._wanted.keys():
+            del self._kept[name]
+
     def wait(self, call: Call) -> None:
         """Take a call that needs buffers, to be handed over when they are there."""
         self._waiting[call.id] = call

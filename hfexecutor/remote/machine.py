@@ -253,10 +253,11 @@ class Machine:
 
     def step(self, now: float) -> list[Effect]:
         """Decide, and return what is to be done."""
-        # In this order: the end of the last call is a reason to leave, and said before it.
+        # In this order: the end of the last call is a reason to leave, and said before it; and so
+        # is that what was announced is fetched no more, after which nothing else need happen.
         self.pool.step(now)
-        self._look_for_a_reason_to_leave(now)
         self.log.step(now, alone=not self.pool.busy)
+        self._look_for_a_reason_to_leave(now)
         effects, self.pool.effects = self.pool.effects, []
         effects += self._listeners.step(now)
         return effects

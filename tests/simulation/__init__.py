@@ -15,6 +15,7 @@ run that goes wrong prints the command that repeats it, made as small as it can 
 :mod:`logs`             readings of a job's log: windows, cuts, stalls, repetitions
 :mod:`doors`            messages to jobs: lost on the way there, lost on the way back, late
 :mod:`client`           the core, and edges that turn its commands into all of these
+:mod:`attached`         another process that watches the jobs of a client which is gone
 :mod:`user`             who submits, cancels, kills, closes; and the futures that result
 :mod:`checks`           what has to be true after every step, and at the end
 :mod:`run`              one run from its plan to its report

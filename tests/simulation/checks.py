@@ -82,6 +82,7 @@ class Checks:
         self.aborted = False
         self.closed = False
         self.closed_at = 0.0
+        self.has_left = False  # the client is gone, or about to
         self._cancels: Counter[str] = Counter()  # by job
         self._readings: dict[str, int] = {}  # of each job's log that began when it was over
         self._backups = 0
@@ -168,7 +169,7 @@ class Checks:
                 if suspects:
                     self.check(
                         "a suspect gets no company",
-                        len(worker.held) == 1,
+                        len(worker.held) == 1 or self.has_left,
                         f"{list(worker.held.values())[:9]}",
                     )
 
@@ -260,7 +261,7 @@ class Checks:
         )
         self.check(
             "a pause is kept",
-            self.clock.now >= self.paused.get(call, 0.0),
+            self.clock.now >= self.paused.get(call, 0.0) or self.has_left,  # nobody is there then
             f"call {call} begins in {job} before {self.paused.get(call)}",
         )
         if call != number and not earlier and len(launches) > 1:
@@ -329,7 +330,8 @@ class Checks:
             plan.heavy,
             plan.refuses_ports,
         )
-        return plan.warm and plan.door_at in {"launch", "running"} and not any(faults)
+        works = plan.warm and plan.door_at in {"launch", "running"} and not self.has_left
+        return works and not any(faults)
 
     def _justify(self, job: Job, call: int, earlier: list[Job]) -> None:
         """A call runs again only because its job was lost, or may have been."""
@@ -338,7 +340,7 @@ class Checks:
                 continue
             self.check(
                 "an outcome that was said is read",
-                self._logs_fail() or call not in before.log.said or before.restarted,
+                self.logs_fail() or call not in before.log.said or before.restarted,
                 f"call {call} begins in {job}, and the log of {before} has its outcome",
             )
             ended = not before.alive and not before.restarted and not self._cancels[before.id]
@@ -375,7 +377,7 @@ class Checks:
         self._all_is_in_sight(job, LAST_WORDS)
         if (
             not supervisor.was_told_to_leave
-            or self._logs_fail()
+            or self.logs_fail()
             or not self._doors_work(job)
             or self.reached["a log is cut"]
         ):
@@ -458,11 +460,11 @@ class Checks:
             if call.backups:
                 first = "backup" if call.is_backup else "first"
                 self.sometimes(f"of two attempts the {first} has the outcome")
-            right = self._is_right(future, call, outcome, worker)
+            right = self.is_right(future, call, outcome, worker)
             self.check("an outcome is right", right, f"{call} {outcome}")
             self.check("an error says where", "job" in where, where)
 
-    def _is_right(self, future: Future, call: Call, outcome: outcomes.Outcome, worker: str) -> bool:
+    def is_right(self, future: Future, call: Call, outcome: outcomes.Outcome, worker: str) -> bool:
         work, status = self.work[future.call], outcome.status
         if status == outcomes.TIMEOUT:
             limit = self.worst.call_timeout
@@ -504,7 +506,9 @@ class Checks:
         error, plan, call = command.error, self.worst, future.call
         arrived = self.arrived.get(command.call.id)
         self.check("no outcome that arrived is lost", arrived is None, f"{future}: {error}")
-        if isinstance(error, errors.CostLimitError):
+        if isinstance(error, errors.DetachedError):
+            self.check("only who leaves lets go", self.has_left, f"{future}: {error}")
+        elif isinstance(error, errors.CostLimitError):
             self.sometimes("a call ends because of what it would cost")
             self.check("there is a limit", plan.max_cost, f"{future}: {error}")
         elif isinstance(error, errors.CallStoppedError):
@@ -686,6 +690,8 @@ class Checks:
             most = 0.0 if job.command.one_shot else plan.idle_timeout
             if not supervisor.visited and supervisor.door and not job.begun:
                 most = max(most, FIRST_VISIT)
+            if supervisor.unacknowledged:
+                most = max(most, plan.keep_for)
             if plan.large:
                 most += FETCHES
             idle = self.clock.now - supervisor.useful_at
@@ -739,7 +745,7 @@ class Checks:
         requests = sum(self.hub.requests.values())
         jobs = len(self.hub.jobs)
         seconds = self.clock.now
-        rate = 2.0 if self._logs_fail() else 0.7
+        rate = 2.0 if self.logs_fail() else 0.7
         most = 60 + 40 * jobs + rate * seconds * (1 + min(jobs, 20) / 4)
         self.check(
             "the Hub is asked seldom",
@@ -774,7 +780,7 @@ class Checks:
         enough += 5 * len(machine.past_jobs) + 4 * jobs + 20 * min(jobs, 1000)  # and their bills
         self.check("little is kept", size <= enough, f"{size} things, {machine!r}")
 
-    def _logs_fail(self) -> bool:
+    def logs_fail(self) -> bool:
         """Whether a log may hide what is in it."""
         plan = self.worst
         hides = plan.log_cut or plan.log_none or plan.log_short or plan.log_window
@@ -818,7 +824,7 @@ class Checks:
                 continue
             call, count = future.call, future.outcome.printed
             found = future.printed.text()
-            if not self._logs_fail():
+            if not self.logs_fail():
                 wanted = lines_of(call, 0, count).decode()
                 self.check("what is printed is shown", found == wanted, f"{call}: {found!r}")
             wrong = set(found.splitlines()) - set(lines_of(call, 0, count).decode().splitlines())

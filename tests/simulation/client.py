@@ -62,16 +62,13 @@ class Client:
             max_cost=plan.max_cost or None,
             timeout=plan.job_timeout,
         )
-        self.machine = Machine(
-            limits,
-            Rules(
-                message=user.MESSAGE,
-                buffer_bytes=user.BUFFER_BYTES,
-                buffers=user.MOST_BUFFERS,
-            ),
-            claim=lambda call: call.future.claim(),
-            rng=random.Random(plan.seed),
+        rules = Rules(
+            message=user.MESSAGE,
+            buffer_bytes=user.BUFFER_BYTES,
+            buffers=user.MOST_BUFFERS,
         )
+        self.machine = self._make_machine(limits, rules)
+        self.dead = False
         self.links = Links(Keys(), self._printed)  # type: ignore[arg-type]
         self.doors = Doors(
             hub,
@@ -121,18 +118,35 @@ class Client:
             do.Finish: self._finish,
         }
 
+    def _make_machine(self, limits: Limits, rules: Rules) -> Machine:
+        return Machine(
+            limits,
+            rules,
+            claim=lambda call: call.future.claim(),
+            rng=random.Random(self.plan.seed),
+        )
+
+    def die(self) -> None:
+        """Be gone: what is on its way to somebody arrives there, and nothing comes back."""
+        self.dead = True
+        for _, reading in self._readings.values():
+            if isinstance(reading, Reading):
+                reading.abandon()
+
     # --- events and commands ------------------------------------------------------------------
 
     def tell(self, event: ev.Event) -> None:
         """Have the core hear of something soon, together with what else happens until then."""
         self._events.append(event)
-        if not self._stepping:
+        if not self._stepping and not self.dead:
             self._stepping = True
             soon = self.rng.choice((0.0, 0.0, 0.0, 0.0003))
             self.clock.later(soon, self._step)
 
     def _step(self) -> None:
         self._stepping = False
+        if self.dead:
+            return
         events, self._events = self._events, []
         self.checks.before(events, self.machine)
         commands = self.machine.handle(events, self.clock.now)
@@ -158,7 +172,7 @@ class Client:
             self._step()
 
     def _is_forgotten(self, worker: str) -> bool:
-        return worker in self._gone
+        return self.dead or worker in self._gone
 
     def _printed(self, call_id: int) -> Any:
         call = self.machine.pending.open.get(call_id)
@@ -364,12 +378,15 @@ class Client:
 
     def _read(self, command: do.ReadLog) -> None:
         self.checks.reading(command)
+        self._gone.discard(command.worker)  # a second job of a launch, in another process
         assert command.worker not in self._readings, "two readings of one log"
         self.hub.count("log")
         timer = self.clock.later(self.hub.delay(), self._open_log, command)
         self._readings[command.worker] = (command.reading, timer)
 
     def _open_log(self, command: do.ReadLog) -> None:
+        if self.dead:
+            return
         worker, number = command.worker, command.reading
         log = self.hub.jobs[command.job].log
         parser = self.links.of(worker).parser

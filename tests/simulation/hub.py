@@ -105,6 +105,7 @@ class Job:
         config = {
             "slots": command.slots,
             "idle_timeout": plan.idle_timeout,
+            "keep_for": plan.keep_for,
             "max_tasks_per_child": plan.max_tasks or None,
             "port": command.port,
             "one_shot": command.one_shot,
@@ -246,6 +247,7 @@ class Job:
             launch=self.worker,
             message="" if stage not in OVER else "over",
             door=door,
+            aboard=tuple(call.id for call in self.command.calls),
         )
 
     def __repr__(self) -> str:

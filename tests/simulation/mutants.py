@@ -224,7 +224,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job that was started again goes on",
-        "        if worker.was_started_again and not worker.is_closing:\n",
+        "        if worker.was_started_again and not worker.is_closing and not state.adopted:\n",
         "        if False:\n",
     ),
     Mutant(

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 FLAVORS = 3
 CHOICES = (((0, 1),), ((0, 1, 2),), ((0,), (1,)), ((0, 1), (1,), (2,)), ((1, 0), (0, 1, 2), (2,)))
+LEAVES = 0.1  # of all clients, before their calls are done
 RATES = (0.01, 0.03, 0.1, 0.2, 0.4)
 
 
@@ -45,6 +46,11 @@ class Plan:
     kills: float = 0.0
     end: str = "close"  # close, cancel, abort: when everything is submitted, or at once
     end_early: bool = False
+    leaves: str = ""  # the client: is killed, detaches, detaches now; and another one attaches
+    leaves_at: float = 1.0
+    away: float = 5.0  # seconds from then on until that
+    keep_for: float = 0.0  # seconds that jobs stay for what nobody has fetched
+    stopped: bool = False  # by who attaches
     # --- what calls do
     raising: float = 0.0
     dying: float = 0.0
@@ -153,6 +159,8 @@ class Plan:
             made["capacities"] = tuple(rng.choice((-1, -1, 0, 1, 2)) for _ in range(FLAVORS))
             made["scheduling_timeout"] = rng.choice((0.0, 3.0, 20.0, 20.0, 60.0))
         del made["_density"]
+        if rng.random() < LEAVES:
+            made.update({name: draw(rng) for name, draw in _LEAVING.items()})
         return cls(seed=seed, **made)
 
     @staticmethod
@@ -262,6 +270,15 @@ def _always(rng: random.Random) -> dict[str, Any]:
         "end_early": lambda r: r.random() < 0.15,
         "heals": lambda r: r.choice((5.0, 30.0, 120.0)),
     }
+
+
+_LEAVING: dict[str, Any] = {
+    "leaves": lambda r: r.choice(("is killed", "is killed", "detaches", "detaches now")),
+    "leaves_at": lambda r: r.choice((0.1, 1.0, 5.0, 20.0)) * r.uniform(0.5, 1.5),
+    "away": lambda r: r.choice((0.0, 1.0, 5.0, 60.0, 1000.0)),
+    "keep_for": lambda r: r.choice((0.0, 10.0, 100.0, 600.0)),
+    "stopped": lambda r: r.random() < 0.15,
+}
 
 
 _FAULTS: dict[str, Any] = {

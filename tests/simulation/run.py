@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hfexecutor.core import events as ev
+from hfexecutor.errors import DetachedError
 
 from . import checks as checking
 from . import user
+from .attached import Attached
 from .checks import Checks, WrongError
 from .client import Client
 from .clock import Clock, LivelockError
@@ -76,7 +78,8 @@ class Run:
             sometimes=checks.sometimes,
         )
         checks.hub = self.hub
-        self.client = Client(self.clock, self.hub, random.Random(f"edges {plan.seed}"), checks)
+        self._edges = random.Random(f"edges {plan.seed}")
+        self.client = Client(self.clock, self.hub, self._edges, checks)
         self.client.trace = trace
         self.futures: list[user.Future] = []
         self._next = 1
@@ -85,13 +88,15 @@ class Run:
         self._load = 0.0
         self.clock.later(0.0, self.submit)
         self.clock.later(checking.REGULAR, self._look_around)
+        if plan.leaves:
+            self.clock.later(plan.leaves_at, self.leave)
 
     # --- the user -----------------------------------------------------------------------------
 
     def submit(self, count: int | None = None) -> None:
         """Submit a batch, and plan the next."""
         plan, rng = self.plan, self.rng
-        if self.is_closed:  # an executor that is shut down takes no calls
+        if self.is_closed or self.checks.has_left:  # an executor that is shut down takes no calls
             self._submitted = True
             return
         count = min(plan.batch, plan.calls - len(self.futures)) if count is None else count
@@ -125,6 +130,8 @@ class Run:
         return self.rng.choice((0.0, 0.001, 0.1, 1.0, 5.0)) * self.rng.uniform(0.5, 1.5)
 
     def cancel(self, future: user.Future) -> None:
+        if self.checks.has_left:
+            return
         was_done = future.done
         if future.cancel():
             if not was_done:
@@ -137,7 +144,7 @@ class Run:
             self.checks.sometimes("a cancel comes too late")
 
     def kill(self, future: user.Future) -> None:
-        if future.done:
+        if future.done or self.checks.has_left:
             return
         future.asked = "kill"
         self.cancel(future)
@@ -160,7 +167,7 @@ class Run:
 
     def close(self, end: str = "") -> None:
         """Shut down in the way that the plan says."""
-        if self._closed_at >= 0:
+        if self.is_closed or self.checks.has_left:
             return
         self._closed_at = self.checks.closed_at = self.clock.now
         end = end or self.plan.end
@@ -172,18 +179,37 @@ class Run:
 
     def abort(self) -> None:
         """Stop everything, whatever else was wanted before."""
+        if self.checks.has_left:
+            self._detach(now=True)
+            return
         self.checks.closed = self.checks.aborted = True
         self._closed_at = self.checks.closed_at = self.clock.now
         self.client.tell(ev.Aborted("the user wants it"))
+
+    def leave(self) -> None:
+        """Leave the jobs to themselves, or be killed."""
+        if self.is_closed or self.is_finished:
+            return
+        self.checks.has_left = True
+        self.checks.sometimes(f"a client {self.plan.leaves}")
+        if self.plan.leaves == "is killed":
+            self.client.die()
+            return
+        self._detach(now=self.plan.leaves == "detaches now")
+
+    def _detach(self, *, now: bool) -> None:
+        self._closed_at = self.clock.now
+        error = DetachedError("the jobs are left to themselves")
+        self.client.tell(ev.Detached(error, now))
 
     # --- the run ------------------------------------------------------------------------------
 
     @property
     def is_finished(self) -> bool:
-        return self.client.machine.finished
+        return self.client.dead or self.client.machine.finished
 
     def _look_around(self) -> None:
-        if self.is_finished:
+        if self.is_finished or self.checks.has_left:
             self.checks.look_at_bills()
         else:
             self.checks.look_around(self.client.machine)
@@ -209,6 +235,16 @@ class Run:
 
     def go(self) -> None:
         """Go on until everything has ended; raise what goes wrong."""
+        self._work()
+        if self.checks.has_left:
+            self._attach()
+            return
+        self.checks.at_the_end(self.client.machine)
+        self.checks.budget(self.client.machine)
+        self._see_jobs_off()
+        self.checks.printed()
+
+    def _work(self) -> None:
         checks, clock = self.checks, self.clock
         done_at = -1.0
         while not self.is_finished:
@@ -227,10 +263,40 @@ class Run:
                 self.abort()
             elif clock.now > self.deadline or clock.happened > self._most:
                 raise WrongError("every future ends in time", f"{self!r}")
-        checks.at_the_end(self.client.machine)
-        checks.budget(self.client.machine)
-        self._see_jobs_off()
-        checks.printed()
+
+    def _attach(self) -> None:
+        """Have another process watch until all jobs have ended, or stop them."""
+        clock, plan, deadline = self.clock, self.plan, self.deadline
+        self.client.die()
+        deadline += plan.away + plan.keep_for + plan.idle_timeout + 3 * self._load
+        self._wait_until(lambda: False, clock.now + plan.away)
+        trace = self.client.trace
+        self.client = attached = Attached(clock, self.hub, self._edges, self.checks)
+        attached.trace = trace
+        if plan.stopped:
+            self._wait_until(lambda: False, clock.now + self.rng.choice((0.0, 1.0, 30.0)))
+            attached.cancel()
+            self._wait_until(lambda: attached.machine.finished, clock.now + FAREWELL)
+            attached.found.is_stopped()
+        self._wait_until(lambda: False, plan.heals + 2 * plan.cold[1])
+        self._wait_until(lambda: not self._is_worked, deadline)
+        if self._is_worked:
+            raise WrongError("every job ends that is left to itself", f"{self!r}")
+        if not plan.stopped:
+            self._wait_until(lambda: attached.is_done, clock.now + FAREWELL)
+            attached.found.is_whole()
+            attached.leave()
+            self._wait_until(lambda: attached.machine.finished, clock.now + 1.0)
+        self.checks.check("who attached has left", attached.machine.finished, f"{self!r}")
+
+    def _wait_until(self, happened: Callable[[], bool], moment: float) -> None:
+        self.clock.at(moment, lambda: None)  # else nothing might happen until much later
+        while not happened() and self.clock.now < moment and self.clock.step():
+            pass
+
+    @property
+    def _is_worked(self) -> bool:
+        return any(job.alive and job.started >= 0 for job in self.hub.jobs.values())
 
     def _see_jobs_off(self) -> None:
         """Wait until also those jobs have ended that the executor has left behind."""

@@ -173,9 +173,10 @@ class Supervisor:
     def message(self, message: bytes) -> tuple[int, bytes]:
         """Take a message that came through the door; return status and body of the reply."""
         machine, now = self.machine, self.clock.now
+        awaited = not self.visited or machine.log.awaits_fetches
         answer = machine.message(message, now)
         assert answer is not None, "a message stands"
-        if not self.visited or machine.pool.busy or machine.log.awaits_fetches:
+        if awaited or machine.pool.busy or machine.log.awaits_fetches:
             self.visited, self.useful_at = True, now
         self._wake(0.0)
         return answer

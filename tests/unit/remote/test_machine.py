@@ -894,7 +894,7 @@ def test_it_leaves_when_it_is_told_to_and_has_done_its_calls():
 
 
 def test_a_fetch_that_is_sent_again_does_not_hold_it():
-    driver = Driver(call(1), idle_timeout=1)
+    driver = Driver(call(1), idle_timeout=1, port=8000)
     driver.step()
     driver.fork()
     driver.step()
@@ -903,6 +903,7 @@ def test_a_fetch_that_is_sent_again_does_not_hold_it():
     driver.result(0, outcomes.VALUE, 1, payload=bytes(300_000))
     driver.step()
     begun = driver.now
+    assert driver.machine.log.awaits_fetches
     body = entries.pack([Entry(entries.FETCH, 1, 0, 1, entries.pack_ids([0, 9]))])
     message = frames.seal_message(SEAL, 50, body)
     assert driver.machine.message(message, driver.now)[0] == 200
@@ -912,6 +913,23 @@ def test_a_fetch_that_is_sent_again_does_not_hold_it():
         driver.step()
     assert driver.now > begun + 60
     assert not driver.machine.log.awaits_fetches
+
+
+def test_what_nobody_fetches_holds_it_no_longer_than_until_that_is_written():
+    driver = Driver(call(1), idle_timeout=1, port=8000)
+    driver.step()
+    driver.fork()
+    driver.step()
+    driver.tell(entries.ACK)  # somebody comes to the door, once
+    driver.take()
+    driver.result(0, outcomes.VALUE, 1, payload=bytes(300_000))
+    driver.step()
+    for _ in range(100):
+        if driver.machine.over or driver.machine.due() is None:
+            break
+        driver.now = driver.machine.due()  # nothing else ever happens
+        driver.step()
+    assert driver.machine.over
 
 
 def test_who_comes_without_the_key_is_reported_once_a_minute():
