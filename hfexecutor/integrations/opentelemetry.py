@@ -72,7 +72,7 @@ class _Spans:
         self._outer = trace.get_current_span().get_span_context()
         self._run = tracer.start_span("run", attributes={_RUN + "name": executor.name})
         self._in_run = trace.set_span_in_context(self._run)
-        self._jobs: dict[str, trace.Span] = {}  # by id; also those that are over, for links
+        self._jobs: dict[str, trace.Span] = {}  # those that are open, by id
         self._calls: dict[int, trace.Span] = {}  # those that are open, by number
         handlers: dict[type[ev.Event], Callable[..., None]] = {
             ev.CallSubmitted: self._call_submitted,
@@ -97,12 +97,9 @@ class _Spans:
         self._end_all(None)
 
     def _end_all(self, at: int | None) -> None:
-        while self._calls:
-            self._calls.popitem()[1].end(at)
-        while self._jobs:
-            job = self._jobs.popitem()[1]
-            if job.is_recording():
-                job.end(at)
+        for spans in (self._calls, self._jobs):
+            while spans:
+                spans.popitem()[1].end(at)
         if self._run.is_recording():
             self._run.end(at)
 
@@ -182,7 +179,7 @@ class _Spans:
             span.add_event(str(event), timestamp=_nanoseconds(event.at))
 
     def _job_ended(self, event: ev.JobEnded) -> None:
-        if (span := self._jobs.get(event.job_id)) is not None:
+        if (span := self._jobs.pop(event.job_id, None)) is not None:
             if event.dollars is not None:
                 span.set_attribute(_JOB + "dollars", event.dollars)
             span.end(_nanoseconds(event.at))

@@ -40,6 +40,13 @@ def fail(key):
     raise KeyError(key)
 
 
+def kill_the_job():
+    import os
+    import signal
+
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
 def fail_once(name, marker):
     import pathlib
 
@@ -112,6 +119,18 @@ def test_another_attempt_is_an_event_of_the_same_span(options, exporter, provide
     assert (retry.name, began.name) == ("retry", "began")
     assert "ConnectionError" in retry.attributes["reason"]
     assert call.status.is_unset
+
+
+@pytest.mark.slow  # a job is lost only when its log was read again, for some seconds
+def test_a_call_whose_job_was_lost_has_a_link_to_it(options, exporter, provider):
+    with HubExecutor(1, max_retries=0, **options) as executor:
+        instrument(executor, provider)
+        error = executor.submit(kill_the_job).exception()
+
+    (call,) = named(exporter, "call kill_the_job")
+    (job,) = named(exporter, "job cpu-basic")
+    assert call.attributes["error.type"] == type(error).__name__ == "JobLostError"
+    assert [link.context for link in call.links] == [job.context]
 
 
 def test_every_span_ends_whatever_becomes_of_its_call(options, exporter, provider):
