@@ -113,14 +113,14 @@ def test_a_log_is_followed_as_it_is_written(hub, on, surroundings, tmp_path):
     path = tmp_path / "steps"
     path.write_text("")
     with on(hub, 1, name="followed") as executor:
-        future = executor.submit(count, path, 3)
+        future = executor.submit(count, path, 2)
         with subprocess.Popen(
             [sys.executable, "-m", "hfexecutor.cli", "logs", "followed", "-f", "1"],
             env=surroundings,
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            for step in range(3):
+            for step in range(2):
                 path.write_text("." * (step + 1))
                 assert process.stdout.readline() == f"step {step}\n"
             assert process.stdout.read() == ""
@@ -194,7 +194,7 @@ def test_what_goes_wrong_is_said_with_what_to_do(words, env, code, told, here, m
 
 def test_a_hub_that_cannot_be_reached_has_its_exit_code(here, monkeypatch, capsys, caplog):
     """And of each try there is one line, not one for each request that might be made at once."""
-    monkeypatch.setattr(finding, "_PATIENCE", 2.0)
+    monkeypatch.setattr(finding, "_PATIENCE", 1.1)
     caplog.set_level(logging.INFO, "hfexecutor.hub")
 
     assert cli.main(["runs", "--endpoint", "http://127.0.0.1:9"]) == 6

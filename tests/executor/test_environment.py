@@ -105,10 +105,11 @@ def test_nothing_of_this_environment_is_in_the_job_unless_it_is_asked_for(workpl
     assert "packages: none; local code: none" in line
 
 
+# That what is asked for counts is shown by a script's header as well: here with an option.
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ('["auto", "thing==2"]', "2"),
+        pytest.param('["auto", "thing==2"]', "2", marks=pytest.mark.slow),
         pytest.param('["thing==3"]', "3", marks=pytest.mark.slow),
         pytest.param('["auto", "more"]', "1", marks=pytest.mark.slow),
     ],

@@ -34,7 +34,14 @@ def hardware() -> str:
     return os.environ["CPU_CORES"]
 
 
-@pytest.mark.parametrize("options", [{}, {"max_retries": 0}, {"reuse_workers": False}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"max_retries": 0}, marks=pytest.mark.slow),
+        pytest.param({"reuse_workers": False}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_next_flavor_does_what_the_first_was_waited_for_in_vain(scarce, caplog, options):
     with caplog.at_level(logging.INFO, "hfexecutor"):
         with executor_on(scarce, "cpu-upgrade", "cpu-basic", **options) as executor:

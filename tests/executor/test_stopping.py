@@ -289,13 +289,18 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path: Path, with_block: bool) -> Non
 def test_sigterm_is_left_to_a_handler_of_the_users_own(
     hub: LocalHub, tmp_path: Path, when: str
 ) -> None:
-    handler = """
-    import signal
-    signal.signal(signal.SIGTERM, lambda *_: print("mine", flush=True))
+    handler = f"""
+    import os, signal
+    went_on = {str(tmp_path / "went on")!r}
+    def handle(*_):
+        print("mine", flush=True)
+        open(went_on, "w").close()
+    signal.signal(signal.SIGTERM, handle)
     """
     body = """
     def slow():
-        time.sleep(1)
+        while not os.path.exists(went_on):
+            time.sleep(0.01)
         return "finished"
     future = executor.submit(slow)
     while not future.running():
@@ -395,8 +400,10 @@ def test_the_worker_of_a_killed_client_finishes_its_call_first(
         tmp_path,
         mode,
         f"""
+        import os
         def work():
-            time.sleep(2)
+            while not os.path.exists({str(tmp_path / "go on")!r}):
+                time.sleep(0.01)
             open({str(tmp_path / "finished")!r}, "w").close()
         future = executor.submit(work)
         while not future.running():
@@ -408,7 +415,8 @@ def test_the_worker_of_a_killed_client_finishes_its_call_first(
     has_said(script, "running")
     script.kill()
     script.communicate()
-    assert not (tmp_path / "finished").exists()
+    assert hub.running > 0
+    (tmp_path / "go on").touch()
     until(lambda: hub.running == 0)  # idle_timeout is a second; the default is five minutes
     assert (tmp_path / "finished").exists()
     assert hub.jobs()[-1].stage == "COMPLETED"

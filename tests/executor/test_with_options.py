@@ -19,6 +19,13 @@ def fail(path):
     raise ConnectionError("again")
 
 
+def wait_for(path):
+    import os
+
+    while not os.path.exists(path):  # noqa: PTH110 - runs in a job
+        time.sleep(0.01)
+
+
 def job_of(_=None):
     import os
 
@@ -76,9 +83,9 @@ def test_keyed_calls_and_resumed_maps_go_through_a_view_as_well(make, tmp_path):
         assert executor.stats().jobs_started == 0
 
 
-def test_the_end_of_its_block_waits_for_its_own_calls_and_ends_no_job(make):
+def test_the_end_of_its_block_waits_for_its_own_calls_and_ends_no_job(make, tmp_path):
     with make(2) as executor:
-        other = executor.submit(time.sleep, 1.5)
+        other = executor.submit(wait_for, str(tmp_path / "go on"))
         with executor.with_options(call_timeout=60) as view:
             mine = view.submit(time.sleep, 0.1)
         assert mine.done()
@@ -86,6 +93,7 @@ def test_the_end_of_its_block_waits_for_its_own_calls_and_ends_no_job(make):
         with pytest.raises(RuntimeError, match="after shutdown of this view"):
             view.submit(pow, 2, 3)
         assert executor.submit(pow, 2, 3).result(60) == 8
+        (tmp_path / "go on").touch()
 
 
 def test_an_exception_stops_its_own_calls_alone(make):

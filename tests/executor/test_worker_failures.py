@@ -99,7 +99,8 @@ def test_killing_a_call_that_has_not_begun_keeps_it_from_running(
 ) -> None:
     def work(path: str, n: int) -> None:
         sign(path, n)
-        time.sleep(0.5)
+        while not os.path.exists(f"{path}-go-on"):  # noqa: PTH110 - runs in a job
+            time.sleep(0.01)
 
     path = tmp_path / "ran"
     with make(1) as executor:
@@ -107,6 +108,7 @@ def test_killing_a_call_that_has_not_begun_keeps_it_from_running(
         futures = [executor.submit(work, str(path), n) for n in (1, 2, 3)]
         until(futures[0].running)
         assert futures[1].kill()
+        (tmp_path / "ran-go-on").touch()
         wait(futures, 30)
     assert futures[1].cancelled()
     assert path.read_text().split() == ["0", "1", "3"]
@@ -116,7 +118,7 @@ def test_killing_a_call_whose_door_is_not_known_yet_is_made_good(
     make: Callable[..., HubExecutor],
 ) -> None:
     with make(2, slots_per_job=2) as executor:
-        futures = [executor.submit(time.sleep, 3) for _ in range(2)]
+        futures = [executor.submit(time.sleep, seconds) for seconds in (60, 1)]
         until(futures[0].running)
         assert futures[0].kill()
         with pytest.raises(hfexecutor.CallStoppedError):

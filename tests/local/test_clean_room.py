@@ -472,7 +472,7 @@ def test_a_python_that_cannot_be_had_ends_quickly(raw):
         status = raw.wait(job)["status"]
         assert status["stage"] == "ERROR"
         assert "Python 3.5 is not to be had here: run `uv python install 3.5`" in status["message"]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_what_needs_no_python_runs_in_an_image_of_any(raw):

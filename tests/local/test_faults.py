@@ -189,9 +189,9 @@ def test_lists_that_lag(make):
     assert listed(raw) == []
     hub.behave()
     assert listed(raw) == [job]
-    hub.inject(f.StaleList(0.3))
+    hub.inject(f.StaleList(1.0))
     late = raw.run("sleep", "60")
-    time.sleep(0.3)
+    time.sleep(1.0)
     raw.cancel(late)
     shown = {job["id"]: job for job in raw("GET", raw.jobs, "/api/jobs/{namespace}").json()}
     assert shown[late]["status"]["stage"] in ("SCHEDULING", "RUNNING")
