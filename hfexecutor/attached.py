@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -9,23 +10,28 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from hfexecutor import lifecycle
 from hfexecutor.cost import Cost, JobCost
 from hfexecutor.errors import HubRequestError, HubUnavailableError
+from hfexecutor.hub.client import HubClient
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import resolve_endpoint, resolve_token
+from hfexecutor.logged_calls import LOGS_AT_ONCE, RunCalls, read_calls
 from hfexecutor.options import Options
 from hfexecutor.payload.fingerprint import fingerprint_of_key
 from hfexecutor.rich_display import table
 from hfexecutor.runs import list_runs
 from hfexecutor.runtime.adopted import AdoptedRunner
+from hfexecutor.runtime.asking import ask
 from hfexecutor.runtime.connection import AdoptedConnection
 from hfexecutor.stats import pages_of_jobs
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from hfexecutor.futures import HubFuture
     from hfexecutor.rich_display import Part
     from hfexecutor.runs import Run
+    from hfexecutor.timeline import Timeline
 
 __all__ = ["AttachedRun", "attach"]
 
@@ -131,6 +137,28 @@ class AttachedRun:
         )
         return Cost(dollars=run.dollars, hourly=run.hourly, max_cost=None, jobs=jobs)
 
+    def timeline(self, path: str | os.PathLike[str] | None = None) -> Timeline:
+        """Return what each slot of each job has done so far, and when, as the logs tell.
+
+        As ``hfexecutor timeline`` draws it: when calls were submitted, and what their functions are
+        called, only the process of the run has known. The logs are read anew each time.
+
+        Args:
+            path: A file that its picture is written into, one HTML page that needs nothing else;
+                None, the default, writes none.
+
+        Raises:
+            HubError: The Hub does not tell. Logs that cannot be read are named in its notes.
+            OSError: The file cannot be written.
+        """
+        from hfexecutor.timeline.logged import timeline_of_logs  # noqa: PLC0415 - seldom asked for
+
+        run = self._place.run_of(self._name, self._nonce)
+        timeline = timeline_of_logs(self._place.calls_of(run), time.time())
+        if path is not None:
+            timeline.save(path)
+        return timeline
+
     def cancel(self) -> None:
         """Stop the run: cancel its jobs, and wait for that. Calls that are open end.
 
@@ -202,6 +230,30 @@ class _Place:
             f"there is no run {name!r} whose jobs the Hub still knows and this token's owner has "
             "started; `hfexecutor runs` lists those that there are"
         )
+
+    def calls_of(self, run: Run) -> RunCalls:
+        """Return what the logs of a run tell of its calls.
+
+        Raises:
+            HubError: The Hub cannot be reached.
+        """
+        token = resolve_token(self.token)
+        calls = RunCalls(run, token)
+
+        def open_hub() -> HubClient:
+            return HubClient(
+                endpoint=resolve_endpoint(self.endpoint),
+                token=token,
+                namespace=self.namespace,
+                give_up_after=_PATIENCE,
+            )
+
+        async def read(hub: HubClient) -> None:
+            await hub.resolve_namespace()
+            await read_calls(hub, calls)
+
+        ask(open_hub, read, _PATIENCE * (2 + len(run.jobs) // LOGS_AT_ONCE))
+        return calls
 
 
 def attach(

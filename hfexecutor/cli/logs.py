@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hfexecutor.cli.calls import RunCalls, follow_calls, read_calls
 from hfexecutor.cli.choosing import RUN, choose, find_all
 from hfexecutor.cli.exit_codes import ExitCode, VerbError
 from hfexecutor.cli.place import at_a_place
+from hfexecutor.cli.runs import tell_unread
 from hfexecutor.cli.tables import show_json
 from hfexecutor.futures import Printed
+from hfexecutor.logged_calls import RunCalls, follow_calls, read_calls
 
 if TYPE_CHECKING:
     from hfexecutor.cli.place import Place
@@ -71,7 +72,7 @@ def command(place: Place, name: str, call: int | None, follow: bool, as_data: bo
         show_json([{"call": number, "text": text} for number, text in texts.items()])
     else:
         _show(texts, numbered=call is None)
-    calls.tell_unread()
+    tell_unread(calls)
     return ExitCode.DONE
 
 

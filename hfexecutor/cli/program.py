@@ -24,7 +24,7 @@ _VERBS: Final = {
     "logs": "Show what the calls of a run have printed.",
     "timeline": "Draw a run: what its jobs did, and when; why it was slow.",
     "cancel": "Stop the jobs of a run.",
-    "sweep": "Find jobs that cost money and that no client is in touch with; cancel them.",
+    "sweep": "Find jobs and files that no client owns; cancel and delete them.",
     "doctor": "Check token, rights, credits, clock, prices and the way to the Hub.",
     "hub": "Run an embedded Hub in the foreground: no account, no cost.",
     "replay": "Tell a recorded run to the core again, and show each decision.",

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hfexecutor.cli.calls import RunCalls, read_calls
 from hfexecutor.cli.choosing import age_of, find_all, full_name
 from hfexecutor.cli.exit_codes import ExitCode
 from hfexecutor.cli.place import at_a_place
 from hfexecutor.cli.tables import Column, dollars, show_json, show_table
+from hfexecutor.logged_calls import RunCalls, read_calls
 
 if TYPE_CHECKING:
     from hfexecutor.cli.place import Place
     from hfexecutor.hub.client import HubClient
     from hfexecutor.runs import Run
 
-__all__ = ["as_json", "read_all", "state_of"]
+__all__ = ["as_json", "read_all", "state_of", "tell_unread"]
 
 _MOST_LOGS: Final = 100  # that one listing reads: each is a request
 _COLUMNS: Final = (
@@ -80,6 +80,12 @@ def read_all(place: Place, runs: list[Run]) -> dict[str, RunCalls]:
     if wanted:
         place.ask(read)
     return {calls.run.nonce: calls for calls in wanted}
+
+
+def tell_unread(calls: RunCalls) -> None:
+    """Say on the standard error which logs could not be read."""
+    for job, why in calls.unread.items():
+        click.echo(f"the log of job {job} cannot be read: {why}", err=True)
 
 
 def state_of(run: Run) -> str:

@@ -10,12 +10,12 @@ import click
 from hfexecutor.cli.choosing import RUN, age_of, choose, full_name
 from hfexecutor.cli.exit_codes import ExitCode
 from hfexecutor.cli.place import at_a_place
-from hfexecutor.cli.runs import as_json, read_all, state_of
+from hfexecutor.cli.runs import as_json, read_all, state_of, tell_unread
 from hfexecutor.cli.tables import Column, age, dollars, show_json, show_table
 
 if TYPE_CHECKING:
-    from hfexecutor.cli.calls import CallSeen, RunCalls
     from hfexecutor.cli.place import Place
+    from hfexecutor.logged_calls import CallSeen, RunCalls
     from hfexecutor.runs import Run, RunJob
 
 _JOBS: Final = (
@@ -64,7 +64,7 @@ def command(place: Place, name: str, all_calls: bool, as_data: bool) -> int:
         keyed = any(call.key is not None for call in listed)
         columns = [column for column in _CALLS if keyed or column is not _KEY]
         show_table(columns, [_call_row(call, keyed=keyed) for call in listed])
-    calls.tell_unread()
+    tell_unread(calls)
     return code
 
 

@@ -14,6 +14,7 @@ import click
 from hfexecutor.cli.cancel import cancel_jobs
 from hfexecutor.cli.exit_codes import ExitCode
 from hfexecutor.cli.place import at_a_place
+from hfexecutor.cli.swept_files import Files, owners_of
 from hfexecutor.cli.tables import Column, age, show_json, show_table
 from hfexecutor.core.adopting import port_of
 from hfexecutor.errors import HubError
@@ -27,6 +28,7 @@ from hfexecutor.runtime.keys import RunKeys
 
 if TYPE_CHECKING:
     from hfexecutor.cli.place import Place
+    from hfexecutor.cli.swept_files import Owners
     from hfexecutor.hub.client import HubClient
     from hfexecutor.hub.models import Job
 
@@ -79,23 +81,37 @@ def _running_for(job: Job) -> float:
     metavar="SECONDS",
     help="That nobody was in touch with a job; default 300.",
 )
-@click.option("--yes", is_flag=True, help="Cancel them without asking.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(0),
+    default=86400.0,
+    metavar="SECONDS",
+    help="Of files, that nobody has written one since; default 86400, a day.",
+)
+@click.option("--yes", is_flag=True, help="Cancel and delete without asking.")
 @click.option("--json", "as_data", is_flag=True, help="For programs; asks nothing.")
 @at_a_place
-def command(place: Place, silent_for: float, yes: bool, as_data: bool) -> int:
-    """Find jobs of this token's owner that no client is in touch with, and cancel them.
+def command(place: Place, silent_for: float, older_than: float, yes: bool, as_data: bool) -> int:
+    """Find what no client owns, and get rid of it: jobs that cost money, and files.
 
-    Each job is asked through its port. Those of runs that were detached on purpose are among them:
-    to stop one run alone, `hfexecutor cancel` it. Jobs that do not answer are shown, and never
-    cancelled. Ends with 1 if some were found and not cancelled.
+    Jobs of this token's owner that no client is in touch with are cancelled. Each is asked through
+    its port. Those of runs that were detached on purpose are among them: to stop one run alone,
+    `hfexecutor cancel` it. Jobs that do not answer are shown, and never cancelled.
+
+    Files are deleted: of runs that have no job any more, in the bucket of large values; in that of
+    results what is kept beyond 30 days and 4 GiB; on this machine, what killed processes have left.
+
+    Shows what there is first; ends with 1 if some was found and is there still.
     """
 
-    async def look(hub: HubClient) -> list[_Found]:
-        return await _look(hub, place.token)
+    async def look(hub: HubClient) -> tuple[list[_Found], Owners]:
+        jobs = await hub.list_jobs(OURS)
+        return await _look(hub, place.token, jobs), await owners_of(hub, jobs)
 
-    found = place.ask(look)
+    found, owners = place.ask(look)
     left = [one for one in found if one.silent is not None and one.silent >= silent_for]
     unknown = [one for one in found if one.silent is None]
+    files = Files(place, owners, older_than)
     if not as_data:
         if left or unknown:
             show_table(_COLUMNS, [_row(one) for one in (*left, *unknown)])
@@ -103,26 +119,39 @@ def command(place: Place, silent_for: float, yes: bool, as_data: bool) -> int:
             click.echo(f"somebody is in touch with all {len(found)} jobs that run")
         else:
             click.echo("no job of ours is running")
+        files.show()
     jobs = [one.job.id for one in left]
-    agreed = bool(jobs) and (yes or (not as_data and _agreed(len(jobs))))
+    count = len(jobs) + len(files.found)
+    agreed = count > 0 and (yes or (not as_data and _agreed(len(jobs), len(files.found))))
     if agreed:
         cancel_jobs(place, jobs)
+        files.delete()
     if as_data:
-        show_json([_as_json(one, canceled=agreed and one in left) for one in (*left, *unknown)])
+        jobs_left = [_as_json(one, canceled=agreed and one in left) for one in (*left, *unknown)]
+        show_json([*jobs_left, *files.as_json()])
     elif agreed:
-        click.echo(f"{len(jobs)} cancelled")
-    return ExitCode.FAILED if jobs and not agreed else ExitCode.DONE
+        click.echo(_done(len(jobs), len(files.deleted)))
+    return ExitCode.FAILED if count and not (agreed and files.all_deleted) else ExitCode.DONE
 
 
-def _agreed(count: int) -> bool:
+def _done(jobs: int, files: int) -> str:
+    return ", ".join(
+        f"{count} {how}" for count, how in ((jobs, "cancelled"), (files, "deleted")) if count
+    )
+
+
+def _agreed(jobs: int, files: int) -> bool:
     if not sys.stdin.isatty():
-        click.echo(f"nothing is cancelled without --yes ({count} found)", err=True)
+        what = "cancelled" if not files else "deleted" if not jobs else "cancelled or deleted"
+        click.echo(f"nothing is {what} without --yes ({jobs + files} found)", err=True)
         return False
-    return click.confirm(f"cancel {count} that nobody is in touch with?", err=True)
+    asked = [f"cancel {jobs} that nobody is in touch with"] if jobs else []
+    asked += [f"delete {files} of which nobody is there"] if files else []
+    return click.confirm(f"{', and '.join(asked)}?", err=True)
 
 
-async def _look(hub: HubClient, token: str) -> list[_Found]:
-    jobs = [job for job in await hub.list_jobs(OURS) if not job.finished]
+async def _look(hub: HubClient, token: str, jobs: list[Job]) -> list[_Found]:
+    jobs = [job for job in jobs if not job.finished]
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def look(job: Job) -> _Found | None:
@@ -163,6 +192,7 @@ def _row(one: _Found) -> list[str]:
 
 def _as_json(one: _Found, *, canceled: bool) -> dict[str, object]:
     return {
+        "kind": "job",
         "job": one.job.id,
         "url": one.job.url,
         "run": one.run,

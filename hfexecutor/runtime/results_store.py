@@ -16,10 +16,8 @@ import logging
 import queue
 import secrets
 import struct
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hfexecutor.bucket_paths import RESULTS_BUCKET, segment_in, segment_path
@@ -27,9 +25,11 @@ from hfexecutor.errors import HubExecutorError
 from hfexecutor.hub.launch import load_api
 from hfexecutor.runtime.asking import ask
 from hfexecutor.runtime.buckets import check_xet, hub_errors
+from hfexecutor.runtime.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from huggingface_hub import HfApi
 
@@ -125,7 +125,7 @@ class ResultsStore:
         self._token = ""
         self._key = b""
         self._api: HfApi | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
         self._known: dict[str, dict[bytes, _Kept]] = {}
         self._waiting: queue.SimpleQueue[tuple[str, bytes, bytes] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -170,7 +170,7 @@ class ResultsStore:
         self._bucket = f"{namespace}/{RESULTS_BUCKET}"
         with hub_errors("the bucket of results", "make"):
             api.create_bucket(self._bucket, private=True, exist_ok=True, token=self._token)
-        self._folder = tempfile.TemporaryDirectory(prefix="hfexecutor-results-")
+        self._folder = ScratchFolder("results")
         self._api = api
 
     def _read(self, name: str) -> dict[bytes, _Kept]:
@@ -181,7 +181,7 @@ class ResultsStore:
             self._api.batch_bucket_files(self._bucket, delete=old, token=self._token)
         wanted = [one for one in segments if one.path not in old and one.name == name]
         wanted.sort(key=lambda one: one.written)
-        files = [(one.path, Path(self._folder.name) / one.path.replace("/", "-")) for one in wanted]
+        files = [(one.path, self._folder.path / one.path.replace("/", "-")) for one in wanted]
         if files:
             self._api.download_bucket_files(self._bucket, list(files), token=self._token)
         found: dict[bytes, _Kept] = {}

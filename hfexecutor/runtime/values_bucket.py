@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hfexecutor.bucket_paths import VALUES_BUCKET, value_path
@@ -21,6 +19,7 @@ from hfexecutor.errors import HubError, HubUnavailableError, JobLostError
 from hfexecutor.hub.launch import load_api
 from hfexecutor.remote import buffers
 from hfexecutor.runtime.buckets import check_xet, hub_errors
+from hfexecutor.runtime.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, Volume
@@ -187,8 +186,8 @@ class ValuesBucket:
         front = bytearray(said["size"] - sum(sizes))
         places = [buffers.Place(*one) for one in zip(layout[::2], sizes, strict=True)]
         digest = hashlib.sha256()
-        with tempfile.TemporaryDirectory(prefix="hfexecutor-value-") as folder:
-            file = Path(folder, "value")
+        with ScratchFolder("value") as folder:
+            file = folder / "value"
             with hub_errors(_BUCKET, "read"):
                 self._open().download_bucket_files(
                     self._id, [(path, file)], raise_on_missing_files=True, token=self.token

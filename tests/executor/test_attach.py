@@ -242,6 +242,11 @@ def test_a_run_that_is_over_is_read_from_its_logs_as_often_as_one_likes(client):
             assert run.missing == ()
             assert 0 < run.cost().dollars < 1
             assert run.cost().hourly == 0
+            drawn = run.timeline(client.folder / "timeline.html")
+            assert [(call.call, call.state) for call in drawn.calls] == [(1, "done"), (2, "failed")]
+            assert drawn.over
+            assert {call.job_id for call in drawn.calls} == {job.id for job in drawn.jobs}
+            assert run.name in (client.folder / "timeline.html").read_text()
             assert run.name in repr(run)
 
 

@@ -208,7 +208,7 @@ def test_only_the_entrances_import_the_executor():
 
 
 def test_what_acts_is_known_to_what_users_see_alone():
-    names = ("attached", "executor", "lifecycle", "runs", "stats")
+    names = ("attached", "executor", "lifecycle", "logged_calls", "runs", "stats")
     allowed = {*(f"hfexecutor.{name}" for name in names), *in_area("hfexecutor.cli")}
 
     assert importers_of("hfexecutor.runtime") <= allowed

@@ -8,8 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-import click
-
 from hfexecutor.core.call import number_of
 from hfexecutor.core.events import Hello, Installing
 from hfexecutor.errors import HubError, HubUnavailableError, RateLimitedError
@@ -26,11 +24,18 @@ if TYPE_CHECKING:
     from hfexecutor.hub.client import HubClient
     from hfexecutor.runs import Run, RunJob
 
-__all__ = ["CallSeen", "JobSeen", "RunCalls", "follow_calls", "read_calls"]
+__all__ = [
+    "LOGS_AT_ONCE",
+    "CallSeen",
+    "JobSeen",
+    "RunCalls",
+    "follow_calls",
+    "read_calls",
+]
 
 State = Literal["done", "failed", "open", "lost"]
 
-_AT_ONCE: Final = 16  # logs
+LOGS_AT_ONCE: Final = 16  # logs
 _QUIET: Final = 1.0  # seconds without a line, after which a log that goes on has been replayed
 _FIRST: Final = 5.0  # seconds until its first line
 _LONGEST: Final = 60.0  # for one log
@@ -136,11 +141,6 @@ class RunCalls:
                 if call.state == "open":
                     call.state = "lost"
 
-    def tell_unread(self) -> None:
-        """Say on the standard error which logs could not be read."""
-        for job, why in self.unread.items():
-            click.echo(f"the log of job {job} cannot be read: {why}", err=True)
-
     def _call(self, call_id: int, job: str) -> CallSeen:
         number = number_of(call_id)
         call = self.calls.get(number)
@@ -215,7 +215,7 @@ def _death(details: dict[str, object]) -> str:
 
 async def read_calls(hub: HubClient, calls: RunCalls) -> None:
     """Read what the logs of a run have by now."""
-    room = asyncio.Semaphore(_AT_ONCE)
+    room = asyncio.Semaphore(LOGS_AT_ONCE)
 
     async def read(job: RunJob) -> None:
         async with room:
