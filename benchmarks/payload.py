@@ -2,7 +2,8 @@
 
     python benchmarks/payload.py results    # large results, for each executor that is installed
     python benchmarks/payload.py there-and-back
-    python benchmarks/payload.py memory     # how much of it: the client's peak beside the value
+    python benchmarks/payload.py memory     # how much of it: peaks of client and worker
+    python benchmarks/payload.py shared     # one array for a thousand calls
     python benchmarks/payload.py beside     # a small call while a large result is on its way
     python benchmarks/payload.py far        # with what one connection to the real Hub carries
     python benchmarks/payload.py late       # with a log that is late
@@ -10,8 +11,9 @@
 - *results*, *there-and-back*: seconds for one call that returns so many bytes, or an array of
   them (and has been given them), on one warm worker; medians. The embedded Hub is a process of its
   own, as the real one is.
-- *memory*: the same for the client's memory (resident, at its peak), less what it was before, in
-  parts of the value.
+- *memory*: the same for the memory of client and worker (resident, at its peak), less what it was
+  before, in parts of the value, which is in it. What two processes share counts in both.
+- *shared*: seconds of a thousand calls on 4 jobs that all have the same 100 MB, and what was sent.
 - *beside*: milliseconds of a call that does nothing, on a worker with two slots, alone and while
   1 GB comes from the other slot.
 - *far*: seconds for 100 MB with ``profile="hub"``, where each connection carries 2 MiB/s and a
@@ -40,7 +42,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 import compare
 
-from hfexecutor import HubExecutor
+from hfexecutor import HubExecutor, events
 from hfexecutor.local import LocalHub, Timings
 
 MEGABYTE = 1_000_000
@@ -189,28 +191,88 @@ def show(name: str, kind: str, column: list[float]) -> None:
 # --- memory -----------------------------------------------------------------------------------
 
 
-def peak(pipe: Any, kind: str, size: int, name: str) -> None:
-    """Send how much more memory this process had at its peak, in parts of the value."""
+class Peaks(NamedTuple):
+    """Bytes that processes have had resident at most: of the client, and of a worker."""
+
+    client: int
+    child: int
+    supervisor: int
+
+
+def peaks_of_worker() -> tuple[int, int]:
+    import os
+
+    def peak(pid: int) -> int:
+        with open(f"/proc/{pid}/status") as file:
+            return 1024 * int(file.read().split("VmHWM:")[1].split()[0])
+
+    return peak(os.getpid()), peak(os.getppid())
+
+
+def peaks(executor: Executor) -> Peaks:
+    client = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Peaks(client, *executor.submit(peaks_of_worker).result())
+
+
+def peak(pipe: Any, name: str, way: str, kind: str, size: int) -> None:
+    """Send how much more memory each process had at its peak, in parts of the value."""
     made = hub_executor() if name == "hfexecutor" else PEERS[name](1)
     with made as executor:
         executor.submit(KINDS[kind], MEGABYTE).result()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        value = executor.submit(KINDS[kind], size).result()
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peaks(executor)
+        if way == "result":
+            value = executor.submit(KINDS[kind], size).result()
+        else:
+            value = executor.submit(same, KINDS[kind](size)).result()
+        after = peaks(executor)
         del value
-    pipe.send(1024 * (after - before) / size)
+    pipe.send([(b - a) / size for a, b in zip(before, after, strict=True)])
 
 
 def memory(megabytes: int) -> None:
-    """Print the peak for each executor and kind."""
+    """Print the peaks for each executor, way and kind; the value itself is in them."""
+    print(f"executor | way, of {megabytes} MB | client | the call's process | supervisor")
     for name in ("hfexecutor", "ProcessPoolExecutor, fork"):
-        for kind in KINDS:
-            ours, theirs = multiprocessing.Pipe()
-            args = (theirs, kind, megabytes * MEGABYTE, name)
-            process = multiprocessing.get_context("spawn").Process(target=peak, args=args)
-            process.start()
-            print(f"{name} | {kind} | {ours.recv():.2f} times {megabytes} MB, the value included")
-            process.join()
+        for way in ("result", "there and back"):
+            for kind in KINDS:
+                ours, theirs = multiprocessing.Pipe()
+                args = (theirs, name, way, kind, megabytes * MEGABYTE)
+                process = multiprocessing.get_context("spawn").Process(target=peak, args=args)
+                process.start()
+                cells = [f"{part:.2f}" for part in ours.recv()]
+                cells[2] = cells[2] if name == "hfexecutor" else "-"
+                print(f"{name} | {way}, {kind} | {' | '.join(cells)}", flush=True)
+                process.join()
+
+
+# --- one value, many calls --------------------------------------------------------------------
+
+
+def first_of(array: Any) -> Any:
+    return array[0]
+
+
+def shared(calls: int, megabytes: int) -> None:
+    """Print the seconds of many calls on 4 jobs, without an array and with the same one in each."""
+    array = some_array(megabytes * MEGABYTE)
+    with hub_executor(4) as executor:
+        sent: list[int] = []
+        kinds = [events.Transferred]
+        executor.events.listen(
+            lambda event: sent.append(0 if event.fetched else event.size), kinds=kinds
+        )
+        list(executor.map(time.sleep, [0.1] * 16))  # all four are up
+        print(f"{calls:,} calls | seconds | MB sent")
+        for name in ("nothing", "a shared array", "the array itself"):
+            sent.clear()
+            begun = time.perf_counter()
+            if name == "nothing":
+                list(executor.map(same, range(calls)))
+            else:
+                one = executor.share(array) if name == "a shared array" else array
+                list(executor.map(first_of, [one] * calls))
+                array = array + 1  # or it would be there already
+            print(f"{name} | {time.perf_counter() - begun:.2f} | {sum(sent) / MEGABYTE:,.0f}")
 
 
 # --- small calls beside a large one -----------------------------------------------------------
@@ -223,7 +285,7 @@ def small(executor: HubExecutor) -> float:
 def beside(repeat: int, megabytes: int) -> None:
     """Print the milliseconds of a small call, alone and beside."""
     print("a small call | median | 99 % | longest")
-    with hub_executor(2) as executor:
+    with hub_executor(2, slots=2) as executor:
         for _ in range(repeat):
             alone = [small(executor) for _ in range(300)]
             large, found = executor.submit(some_bytes, megabytes * MEGABYTE), []
@@ -286,7 +348,7 @@ def late(repeat: int, calls: int, door: float, lags: list[float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    choices = ("results", "there-and-back", "memory", "beside", "far", "late")
+    choices = ("results", "there-and-back", "memory", "shared", "beside", "far", "late")
     parser.add_argument("what", choices=choices)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--megabytes", type=int)
@@ -297,6 +359,8 @@ def main() -> None:
     print(f"load of the machine: {os.getloadavg()[0]:.1f}", flush=True)
     if options.what == "memory":
         memory(options.megabytes or 400)
+    elif options.what == "shared":
+        shared(1000, options.megabytes or 100)
     elif options.what == "beside":
         beside(options.repeat, options.megabytes or 1000)
     elif options.what == "far":
