@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from hfexecutor.payload import buffers
 from hfexecutor.payload.buffers import LARGE, MOST
 from hfexecutor.payload.calls import Pickler
 from hfexecutor.remote import entries, mapped
@@ -107,6 +108,17 @@ def test_one_copy_serves_all_calls_that_have_the_same():
     assert len({id(call.buffers[0]) for call in calls}) == 1
     value[SIZE // 2] ^= 1
     assert freeze(value, pickler=pickler).buffers[0] is not calls[0].buffers[0]
+
+
+def test_much_comparing_is_told_once_with_what_spares_it(monkeypatch, caplog):
+    monkeypatch.setattr(buffers, "_MUCH", 3 * SIZE)
+    memory, known = bytearray(SIZE), buffers.Buffers()
+    kept = known.of(memoryview(memory))
+    for times, told in [(2, 0), (1, 1), (4, 1)]:
+        for _ in range(times):
+            assert known.of(memoryview(memory)) is kept
+        assert len(caplog.records) == told
+    assert "executor.share(value)" in caplog.text
 
 
 def test_nothing_is_kept_when_no_call_has_it():
