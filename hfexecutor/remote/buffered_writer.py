@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["BufferedWriter"]
 
 
+_AT_ONCE = 256 << 10  # bytes, then others have their turn
+
+
 class BufferedWriter:
     """What is written goes out at once as far as it can, the rest when the reader is ready.
 
@@ -59,7 +62,7 @@ class BufferedWriter:
 
     def _try(self, data: bytes | bytearray | memoryview) -> int:
         try:
-            return os.write(self._fd, data)
+            return os.write(self._fd, data if len(data) <= _AT_ONCE else memoryview(data)[:_AT_ONCE])
         except BlockingIOError:
             return 0
         except OSError:  # the reader is gone

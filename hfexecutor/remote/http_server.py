@@ -24,6 +24,7 @@ __all__ = ["HTTPServer"]
 
 _MOST_CONNECTIONS = 48  # a client fetches over 16 at once, and another one may be there
 _READ_BYTES = 1 << 16
+_AT_ONCE = 256 << 10  # bytes of a large body that are read, then others have their turn
 _MOST_UNREAD = 16 << 20  # bytes of answers that a client leaves unread
 _MOST_SPARE = 4
 _JOINED = 1 << 16  # bytes of answers that are written as one
@@ -234,7 +235,7 @@ class _Connection:
         space = self._parser.space()
         try:
             if space is not None:
-                count = self._socket.recv_into(space)
+                count = self._socket.recv_into(space, min(len(space), _AT_ONCE))
                 requests = self._parser.filled(count)
             else:
                 data = self._socket.recv(_READ_BYTES)
