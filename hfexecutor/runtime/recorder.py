@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hfexecutor.core import recording
 from hfexecutor.core.machine import Machine
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.events import Event
     from hfexecutor.core.rules import Limits, Rules
 
-__all__ = ["VARIABLE", "RecordedMachine", "path_of_recording"]
-
-VARIABLE: Final = "HFEXECUTOR_RECORD"
-"""The environment variable that names the file; a second executor of a process adds ``.2``..."""
+__all__ = ["RecordedMachine"]
 
 _numbers = itertools.count(1)
 
@@ -31,7 +27,7 @@ class RecordedMachine(Machine):
     """A machine that writes down what it is told.
 
     Args:
-        path: The file; an older one is overwritten.
+        path: The file; an older one is overwritten. A second executor of a process adds ``.2``...
         limits, rules, claim: As for :class:`~hfexecutor.core.machine.Machine`.
 
     Raises:
@@ -70,8 +66,3 @@ class RecordedMachine(Machine):
         if not self._file.closed:
             self._file.write(f"{line}\n")
             self._file.flush()  # a bug report is about a run that did not come to its end
-
-
-def path_of_recording() -> str | None:
-    """Return the file that this process is asked to record runs in, None if it is not."""
-    return os.environ.get(VARIABLE) or None

@@ -38,7 +38,6 @@ from hfexecutor.runtime.link import Links
 from hfexecutor.runtime.log_reader import LogReader
 from hfexecutor.runtime.observer import Observer
 from hfexecutor.runtime.poller import Poller
-from hfexecutor.runtime.recorder import RecordedMachine, path_of_recording
 from hfexecutor.runtime.values import Values
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ __all__ = ["Runner"]
 
 logger = logging.getLogger("hfexecutor")
 
+RECORDING = "HFEXECUTOR_RECORD"  # the variable that names the file to record runs in
 RULES = Rules()  # of every runner; a test may exchange it
 BURST = 0.0005  # seconds between two wake-ups that make a burst
 GATHER = 0.001  # seconds that a burst gathers
@@ -412,6 +412,8 @@ def _taken_from(inbox: deque[Call | ev.Event]) -> list[ev.Event]:
 
 def _machine(limits: Limits) -> Machine:
     """Return a core, which writes down what it is told if this process is asked to."""
-    if (path := path_of_recording()) is not None:
+    if path := os.environ.get(RECORDING):
+        from hfexecutor.runtime.recorder import RecordedMachine  # noqa: PLC0415 - few are recorded
+
         return RecordedMachine(path, limits, RULES, claim=claim)
     return Machine(limits, RULES, claim=claim, rng=random.SystemRandom())

@@ -21,7 +21,7 @@ POST = "POST /api/jobs/{namespace}"
 
 @pytest.fixture
 def recording(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv(recorder.VARIABLE, str(tmp_path / "run.jsonl"))
+    monkeypatch.setenv(runner.RECORDING, str(tmp_path / "run.jsonl"))
     monkeypatch.setattr(recorder, "_numbers", iter(range(1, 10)))
     return tmp_path / "run.jsonl"
 
