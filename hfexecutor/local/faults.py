@@ -10,18 +10,17 @@
 Every fault has the same conditions (see `Fault`). Where several faults of one place hold at once,
 all of them apply; of those that answer a request in the place of the hub, the first one does.
 
-A hub loads all these classes as it starts, and `dataclass` takes half a millisecond for one that is
-frozen and comparable. Nobody compares faults, or changes them, so they are made without that.
+A hub loads all these classes as it starts, so they cost little: see `plain_data.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from .plain_data import PlainData
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class Fault:
+
+class Fault(PlainData, kw_only=True):
     """When a fault strikes.
 
     An *opportunity* is, by the fault's kind: a request, a job, a connection to a job's log, a
@@ -41,20 +40,11 @@ class Fault:
     times: int | None = None
     probability: float = 1.0
 
-    def __repr__(self) -> str:
-        said = [
-            f"{field.name}={value!r}"
-            for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default
-        ]
-        return f"{type(self).__name__}({', '.join(said)})"
-
 
 # ---------------------------------------------------------------------------- requests
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class RouteFault(Fault):
+class RouteFault(Fault, kw_only=True):
     """A fault of the API.
 
     Attributes:
@@ -67,7 +57,6 @@ class RouteFault(Fault):
     after: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Refuse(RouteFault):
     """Answer with an error.
 
@@ -82,31 +71,26 @@ class Refuse(RouteFault):
     retry_in: int = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Garble(RouteFault):
     """Answer 200 with something that is not what the API promises."""
 
     body: bytes = b"<html><body>Bad gateway</body></html>"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Slow(RouteFault):
     """Answer rightly, but late by so many seconds."""
 
     seconds: float = 1.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Hang(RouteFault):
     """Never answer."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Reset(RouteFault):
     """Reset the connection instead of answering."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Restart(RouteFault):
     """Have the hub go down with this request and come back after so many seconds."""
 
@@ -116,14 +100,12 @@ class Restart(RouteFault):
 # ---------------------------------------------------------------------------- buckets
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class FailOperation(Fault):
     """Report an operation of a batch as failed. Its opportunities are the operations."""
 
     error: str = "Internal error"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CutContent(Fault):
     """Reset the connection after so many bytes of what a client reads of a bucket's content.
 
@@ -133,19 +115,16 @@ class CutContent(Fault):
     bytes: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SpoilContent(Fault):
     """Send a wrong byte at this place of what a client reads of a bucket's content."""
 
     at: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ResetFeed(Fault):
     """Tell a follower of a bucket that its place is forgotten, after a batch of changes."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class EndFeed(Fault):
     """Tell a follower of a bucket to connect again, after a batch of changes."""
 
@@ -153,7 +132,6 @@ class EndFeed(Fault):
 # ---------------------------------------------------------------------------- volumes
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LateWrites(Fault):
     """Take what a job writes to its volumes into their buckets so many seconds late.
 
@@ -163,7 +141,6 @@ class LateWrites(Fault):
     seconds: float = 1.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LoseWrites(Fault):
     """Take nothing that a job writes to its volumes into their buckets."""
 
@@ -171,24 +148,20 @@ class LoseWrites(Fault):
 # ---------------------------------------------------------------------------- lists
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StaleList(Fault):
     """Show jobs in lists as they were so many seconds ago; newer ones not at all."""
 
     seconds: float = 1.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class MissJob(Fault):
     """Leave a job out of a list. Its opportunities are the jobs of each list."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class BareList(Fault):
     """Leave `environment` out of the jobs of a list."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SmallPages(Fault):
     """Put fewer jobs on a page."""
 
@@ -198,14 +171,12 @@ class SmallPages(Fault):
 # ---------------------------------------------------------------------------- logs, when read
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class CutLog(Fault):
     """Cut the connection within the event that follows so many lines."""
 
     lines: int = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class StallLog(Fault):
     """Send nothing for a while after so many lines; `seconds` None: for good, not even an end."""
 
@@ -213,42 +184,36 @@ class StallLog(Fault):
     seconds: float | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LateLog(Fault):
     """Send each line so many seconds late, which may be well after the stage that follows it."""
 
     seconds: float = 1.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ShortReplay(Fault):
     """Replay only the first lines of those that are there when the connection is made."""
 
     lines: int = 0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RepeatLines(Fault):
     """Send every n-th line twice."""
 
     every: int = 1
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class ShuffleLines(Fault):
     """Send lines in a different order, each at most so many places from its own."""
 
     places: int = 4
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LoseHead(Fault):
     """Send only the last lines of the log."""
 
     keep: int = 10
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class LoseTail(Fault):
     """Hold the last lines of a finished log back; `seconds` after the end None: for good."""
 
@@ -256,7 +221,6 @@ class LoseTail(Fault):
     seconds: float | None = None
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class NoLog(Fault):
     """Send no line: end at once, or with `endless` never."""
 
@@ -266,7 +230,6 @@ class NoLog(Fault):
 # ---------------------------------------------------------------------------- logs, when written
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Noise(Fault):
     """Put bytes of somebody else into the log.
 
@@ -281,14 +244,12 @@ class Noise(Fault):
     within: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class SplitLines(Fault):
     """Break lines into pieces of so many bytes."""
 
     size: int = 1024
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class RawLineEnds(Fault):
     """Do not escape U+2028, U+2029 and U+0085 in the JSON; put one of each after so many lines."""
 
@@ -298,7 +259,6 @@ class RawLineEnds(Fault):
 # ---------------------------------------------------------------------------- jobs
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Stuck(Fault):
     """Leave a job in SCHEDULING; `seconds` None: for good.
 
@@ -312,14 +272,12 @@ class Stuck(Fault):
     message: str | None = None
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
-class JobFault(Fault):
+class JobFault(Fault, kw_only=True):
     """A fault that strikes `after` so many seconds of a job's running."""
 
     after: float = 0.0
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class KillJob(JobFault):
     """Kill a job's processes: it fails with exit code 137.
 
@@ -329,7 +287,6 @@ class KillJob(JobFault):
     retried: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class EndJob(JobFault):
     """End a job in this stage and with these words."""
 
@@ -363,7 +320,6 @@ class EndJob(JobFault):
         return cls(after=after, stage="CANCELED", cancel_reason="NO_CREDITS", **when)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class OddStage(JobFault):
     """Show a stage that nobody knows for as long as the job runs."""
 
@@ -373,7 +329,6 @@ class OddStage(JobFault):
 # ---------------------------------------------------------------------------- doors
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class DoorFault(Fault):
     """Misbehave at a door.
 

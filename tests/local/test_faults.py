@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
 import time
@@ -50,6 +51,16 @@ def test_probability_is_repeatable():
     assert first == strikes(f.Slow(probability=0.3), many, seed=1)
     assert first != strikes(f.Slow(probability=0.3), many, seed=2)
     assert 200 < sum(first) < 400
+
+
+def test_a_fault_takes_what_its_signature_says_and_nothing_else():
+    said = str(inspect.signature(f.Garble))
+    assert said.startswith("(body=")
+    assert said.endswith("route='*', after=False)")
+    assert repr(f.Refuse(429, nth=2)) == "Refuse(nth=2, status=429)"
+    for wrong in (lambda: f.Slow(1.0, 2), lambda: f.Slow(1.0, seconds=2), lambda: f.Slow(second=1)):
+        with pytest.raises(TypeError, match="Slow"):
+            wrong()
 
 
 def test_faults_can_be_added_and_dropped(make):
