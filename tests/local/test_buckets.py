@@ -98,6 +98,17 @@ def test_files_come_back_as_they_were(api, hub, tmp_path):
     assert api.bucket_info(name).size == 10
 
 
+@pytest.mark.parametrize("size", [4_000_000, 300_000, (1 << 20) + 1])
+def test_a_file_that_repeats_itself_comes_back(api, hub, tmp_path, size):
+    """Its parts are ranges of chunks that overlap."""
+    name = f"{hub.namespace}/repeats-{size}"
+    api.create_bucket(name)
+    pattern = (bytes(500_000) + random.Random(1).randbytes(200_000)) * (size // 100_000)
+    api.batch_bucket_files(name, add=[(bytes(size), "zeros"), (pattern, "pattern")])
+    assert content(api, name, "zeros", tmp_path) == bytes(size)
+    assert content(api, name, "pattern", tmp_path) == pattern
+
+
 def test_lists_go_as_deep_as_asked(api, bucket):
     assert paths(api, bucket) == [("file", "a-1"), ("directory", "a"), ("file", "empty")]
     assert paths(api, bucket, recursive=True) == [

@@ -29,6 +29,24 @@ class Plan:
     skip: int
     terms: tuple[Term, ...]
 
+    def chunks(self) -> Iterator[tuple[str, int, int]]:
+        """Yield a xorb, its first chunk and the one after the last, for all that is to be read.
+
+        No chunk comes twice: of two ranges that overlap, as in a file that repeats itself,
+        `hf_xet` takes the first for both.
+        """
+        wanted = sorted({(term.xorb, term.start, term.end) for term in self.terms})
+        known = ("", 0, 0)
+        for xorb, start, end in wanted:
+            if xorb == known[0] and start < known[2]:
+                known = (xorb, known[1], max(end, known[2]))
+                continue
+            if known[0]:
+                yield known
+            known = (xorb, start, end)
+        if known[0]:
+            yield known
+
 
 class Cas:
     """The content of a bucket, by hash: content-addressed storage.
@@ -69,10 +87,10 @@ class Cas:
             at += term.size
         return Plan(parts[0][1], tuple(part for part, _ in parts)) if parts else None
 
-    def span(self, term: Term) -> tuple[int, int]:
-        """Return from where to where the chunks of a term are in its xorb."""
-        offsets = self._xorbs[term.xorb].offsets
-        return offsets[term.start], offsets[term.end]
+    def span(self, xorb: str, start: int, end: int) -> tuple[int, int]:
+        """Return from where to where some chunks are in a xorb."""
+        offsets = self._xorbs[xorb].offsets
+        return offsets[start], offsets[end]
 
     def path(self, xorb: str) -> Path:
         """Return where a xorb is, if it is there."""

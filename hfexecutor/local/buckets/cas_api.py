@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from hfexecutor.local import faults, requests
 from hfexecutor.local.errors import ApiError
 
+from .cas import Plan
 from .formats import FormatError
 from .ranges import asked_for
 from .sending import FileRange
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from hfexecutor.local.injection.injector import Injector
 
     from .access import Access
-    from .cas import Cas, Plan
+    from .cas import Cas
     from .store import Buckets
 
     Handler = Callable[[Request], Awaitable[ASGIApp]]
@@ -101,22 +102,25 @@ class CasApi:
         return JSONResponse(self._to_json(request.path_params["key"], cas, plan))
 
     def _to_json(self, key: str, cas: Cas, plan: Plan | None) -> dict[str, object]:
-        terms: list[dict[str, object]] = []
-        places: dict[str, list[dict[str, object]]] = {}
-        for term in plan.terms if plan else ():
-            chunks = {"start": term.start, "end": term.end}
-            terms.append({"hash": term.xorb, "unpacked_length": term.size, "range": chunks})
-            start, end = cas.span(term)
-            place: dict[str, object] = {
-                "range": chunks,
-                "url": self._access.address(key, term.xorb),
-                "url_range": {"start": start, "end": end - 1},
+        plan = plan or Plan(0, ())
+        terms = [
+            {
+                "hash": term.xorb,
+                "unpacked_length": term.size,
+                "range": {"start": term.start, "end": term.end},
             }
-            known = places.setdefault(term.xorb, [])
-            if all(one["range"] != chunks for one in known):
-                known.append(place)
-        skip = plan.skip if plan else 0
-        return {"offset_into_first_range": skip, "terms": terms, "fetch_info": places}
+            for term in plan.terms
+        ]
+        places: dict[str, list[dict[str, object]]] = {}
+        for xorb, start, end in plan.chunks():
+            first, last = cas.span(xorb, start, end)
+            place: dict[str, object] = {
+                "range": {"start": start, "end": end},
+                "url": self._access.address(key, xorb),
+                "url_range": {"start": first, "end": last - 1},
+            }
+            places.setdefault(xorb, []).append(place)
+        return {"offset_into_first_range": plan.skip, "terms": terms, "fetch_info": places}
 
     async def get_xorb(self, request: Request) -> ASGIApp:
         """Send a range of a xorb."""
