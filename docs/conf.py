@@ -31,6 +31,8 @@ html_theme = "furo"
 pygments_dark_style = "github-dark"  # in furo's own one names of modules look like links
 html_title = f"hfexecutor {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 DOCS = Path(__file__).parent.resolve()
 ROOT = DOCS.parent
