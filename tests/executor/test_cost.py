@@ -9,6 +9,7 @@ import pytest
 
 from hfexecutor import CostLimitError
 from hfexecutor.hub.hardware import DOOR_HOURLY
+from hfexecutor.runtime import runner
 
 MINUTE = (0.01 + DOOR_HOURLY) / 60  # of cpu-basic with a door
 
@@ -65,7 +66,11 @@ def test_the_most_that_may_be_spent_is_said_at_the_start(make, caplog):
 
 
 @pytest.mark.slow  # a minute of the Hub is a minute
-def test_nothing_runs_past_the_limit(make, hub):
+def test_nothing_runs_past_the_limit(make, hub, monkeypatch):
+    rules = runner.RULES._replace(
+        end_ahead=48.0
+    )  # and this one is nearly over after twelve seconds
+    monkeypatch.setattr(runner, "RULES", rules)
     with make(2, max_cost=2.5 * MINUTE) as executor:
         quick = [executor.submit(pow, n, 2) for n in range(10)]
         endless = [executor.submit(time.sleep, 1000) for _ in range(3)]

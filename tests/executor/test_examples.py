@@ -63,7 +63,7 @@ PAGES = {
 }
 FIRST = {"getting-started"}  # what a new user reads; the others are slow, all of them together
 # The one wants gigabytes and a GPU; with the other a page runs in tests/integrations/.
-ELSEWHERE = re.compile(r"^from (transformers|sklearn)\b", re.MULTILINE)
+ELSEWHERE = re.compile(r"^ *from (transformers|sklearn)\b", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
