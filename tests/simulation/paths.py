@@ -478,7 +478,8 @@ FIXED: tuple[Plan, ...] = (
         log_cut=0.05,
     ),
     Plan(seed=51, calls=10_000, batch=10_000, workers=8, door_unanswered=0.05, log_cut=0.1),
-    *sorted((Plan.of(seed) for seed in range(200)), key=lambda plan: plan.calls)[:-4],
+    *sorted((Plan.of(seed).stays() for seed in range(200)), key=lambda plan: plan.calls)[:-4],
+    *(plan for plan in map(Plan.of, range(200, 400)) if plan.leaves and plan.calls < 100),
     # What has raised runs again, after a pause, as often as it may: with jobs that are lost, too.
     Plan(seed=57, calls=200, batch=200, workers=6, durations=(0.01, 0.3), flaky=0.5, retry=True),
     Plan(seed=58, calls=60, durations=(0.1,), flaky=0.7, retry=True, raising=0.2),

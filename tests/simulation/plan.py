@@ -163,6 +163,10 @@ class Plan:
             made.update({name: draw(rng) for name, draw in _LEAVING.items()})
         return cls(seed=seed, **made)
 
+    def stays(self) -> Self:
+        """Return it with a client that does not leave before its calls are done."""
+        return replace(self, **{name: DEFAULTS[name] for name in _LEAVING})
+
     @staticmethod
     def flavors(choice: tuple[int, ...]) -> tuple[str, ...]:
         """Return the names of flavors by their numbers."""
