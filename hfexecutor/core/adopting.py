@@ -191,6 +191,8 @@ class Adopting:
         else:
             if before is not None:
                 self._state.pending.close(before.call.id)
+            if not call.worker and not call.delayed:
+                self._state.pending.take(call)
             call.worker, call.delayed = "", True
             self._raised[call.number] = completion
         return True

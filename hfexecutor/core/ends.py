@@ -133,10 +133,14 @@ class Ends:
             state.do(do.CancelFuture(call))
             self.release(call)
 
-    def release(self, call: Call) -> None:
-        """A call that somebody may hold is not wanted any more."""
-        if (worker := self._state.workers.get(call.worker)) is not None:
+    def release(self, call: Call, *, stop: bool = True) -> None:
+        """A call that somebody may hold is not wanted any more; without `stop` it goes on there."""
+        if (worker := self._state.workers.get(call.worker)) is None:
+            return
+        if stop:
             self.withdraw(worker, call)
+        else:
+            worker.drop(call.id)
 
     def withdraw(self, worker: Worker, call: Call) -> None:
         """Have a worker let go of a call, and stop the job that only this call needed.

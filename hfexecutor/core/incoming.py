@@ -182,7 +182,7 @@ class Incoming:
         else:
             # An earlier worker may answer while another one has it.
             if call.worker != worker.id:
-                self._ends.release(call)
+                self._ends.release(call, stop=not state.adopted)
             worker.answered(call, outcome.duration, state.now)
             state.pending.queue(call.kinds).duration = worker.duration
             self._note_end(worker, call, done)

@@ -99,7 +99,8 @@ class Found:
 
     def sending(self, command: do.Send) -> None:
         kinds = {entry.kind for entry in command.entries}
-        self._checks.check("who attaches gives no calls", wire.CALL not in kinds, f"{command}")
+        orders = kinds & {wire.CALL, wire.KILL, wire.RECALL, wire.LEAVE}
+        self._checks.check("who watches gives no orders", not orders or self.aborted, f"{command}")
 
     def cancelling(self, job_id: str, _: Machine) -> None:
         self._checks.check("who watches cancels nothing", self.aborted, job_id)
