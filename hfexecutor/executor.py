@@ -727,7 +727,7 @@ def _keep(results: ResultsStore, kept_as: Keep, outcome: Outcome) -> None:
 
 def _completed(future: PoolFuture[T], data: bytes, name: str) -> PoolFuture[T]:
     """Give a future the result that an earlier run had."""
-    value, error = unwrap(outcomes.decode(data), lambda: f"an earlier run, kept as {name}")
+    value, error = unwrap(outcomes.decode(data), f"an earlier run, kept as {name}")
     future.set_running_or_notify_cancel()
     if error is None:
         future.set_result(value)

@@ -50,7 +50,7 @@ class RemoteTraceback(Exception):  # noqa: N818 - no error of its own: the cause
 
 
 def unwrap(
-    outcome: Outcome, where: Callable[[], str], attachments: Iterable[Attachment] = ()
+    outcome: Outcome, where: str, attachments: Iterable[Attachment] = ()
 ) -> tuple[Any, BaseException | None]:
     """Return the value and None, or None and the exception of the future.
 
@@ -62,9 +62,9 @@ def unwrap(
     try:
         if outcome.status == outcomes.VALUE:
             return _value(outcome, where)
-        return None, _error(outcome, where(), attachments)
+        return None, _error(outcome, where, attachments)
     except Exception as error:  # authentic, but of no version of ours: only this call ends with it
-        return None, UnpicklableResultError(f"the outcome from {where()} cannot be read: {error!r}")
+        return None, UnpicklableResultError(f"the outcome from {where} cannot be read: {error!r}")
 
 
 def _error(outcome: Outcome, where: str, attachments: Iterable[Attachment]) -> BaseException:
@@ -85,13 +85,13 @@ def _missing(
     return told
 
 
-def _value(outcome: Outcome, where: Callable[[], str]) -> tuple[Any, BaseException | None]:
+def _value(outcome: Outcome, where: str) -> tuple[Any, BaseException | None]:
     try:
         return outcome.value(), None
     except Exception as error:  # classes run their own code when they are unpickled
         problem = UnpicklableResultError(
             f"the result cannot be unpickled here ({type(error).__name__}: {error}). It came from "
-            f"{where()}; is a package missing on this side, or of another version?"
+            f"{where}; is a package missing on this side, or of another version?"
         )
         problem.__cause__ = error
         return None, problem

@@ -200,18 +200,21 @@ class Channel:
         self.outgoing.relaunched(calls)
         self.transfers.relaunched()
 
-    def give(self, call: Call) -> None:
-        """Hand a call over, after the buffers that it needs."""
-        if call.buffers:
-            self.outgoing.hold(call)
-            self.transfers.wait(call)
-        else:
-            self.outgoing.give(call)
+    def give(self, calls: Iterable[Call]) -> None:
+        """Hand calls over, each after the buffers that it needs."""
+        for call in calls:
+            if call.buffers:
+                self.outgoing.hold(call)
+                self.transfers.wait(call)
+            else:
+                self.outgoing.give(call)
 
-    def release(self, call_id: int) -> None:
+    def release(self, call: Call) -> None:
         """Note that the worker has done with a call, or is not to have it."""
-        self.fetching.drop(call_id)
-        self.transfers.release(call_id)
+        if self.fetching.outcomes:
+            self.fetching.drop(call.id)
+        if call.buffers:
+            self.transfers.release(call.id)
 
     # --- messages ----------------------------------------------------------------------------
 

@@ -92,41 +92,42 @@ class Fetching:
         jitter: Returns a number from 0 to 1.
 
     Attributes:
+        outcomes: Those on their way, by call; whose turn it is comes first.
         due: When a range is to be asked for again.
     """
 
     def __init__(self, rules: Rules, *, jitter: Callable[[], float]) -> None:
         self._rules = rules
         self._jitter = jitter
-        self._outcomes: dict[int, _Outcome] = {}  # by call; whose turn it is comes first
+        self.outcomes: dict[int, _Outcome] = {}
         self.due = math.inf
 
     def __repr__(self) -> str:
-        return f"<Fetching {len(self._outcomes)} outcomes>"
+        return f"<Fetching {len(self.outcomes)} outcomes>"
 
     def __len__(self) -> int:
-        return len(self._outcomes)
+        return len(self.outcomes)
 
     @property
     def progress(self) -> tuple[int, int]:
         """Bytes that are here of the outcomes that are on their way, and all of theirs."""
-        outcomes = self._outcomes.values()
+        outcomes = self.outcomes.values()
         return sum(one.here for one in outcomes), sum(one.key.size for one in outcomes)
 
     def add(self, call: int, size: int, layout: tuple[int, ...] = ()) -> None:
         """Fetch an outcome, unless that is under way."""
-        if call not in self._outcomes and size > 0:
-            self._outcomes[call] = _Outcome(Key(size, layout))
+        if call not in self.outcomes and size > 0:
+            self.outcomes[call] = _Outcome(Key(size, layout))
 
     def drop(self, call: int) -> None:
         """Fetch no more of an outcome."""
-        self._outcomes.pop(call, None)
-        if not self._outcomes:  # nobody asks then, and a moment that has come would be due for ever
+        self.outcomes.pop(call, None)
+        if not self.outcomes:  # nobody asks then, and a moment that has come would be due for ever
             self.due = math.inf
 
     def clear(self) -> None:
         """Fetch nothing more."""
-        self._outcomes.clear()
+        self.outcomes.clear()
         self.due = math.inf
 
     def ask(self, now: float, round_trip: float, number: Callable[[], int]) -> Iterator[Range]:
@@ -139,23 +140,23 @@ class Fetching:
         """
         far = round_trip > self._rules.near
         most, largest = self._rules.fetches[far], self._rules.fetch_bytes[far]
-        free = most - sum(len(one.under_way) for one in self._outcomes.values())
+        free = most - sum(len(one.under_way) for one in self.outcomes.values())
         while free > 0:
-            turn = next((c for c, one in self._outcomes.items() if one.may_ask(now)), None)
+            turn = next((c for c, one in self.outcomes.items() if one.may_ask(now)), None)
             if turn is None:
                 break
-            one = self._outcomes[turn] = self._outcomes.pop(turn)  # the others are before it now
+            one = self.outcomes[turn] = self.outcomes.pop(turn)  # the others are before it now
             size = one.unasked // (2 * most)
             start, stop = one.take(max(self._rules.fetch_least, min(largest, size)))
             one.under_way[number()] = (start, stop)
             free -= 1
             yield Range(turn, one.key, start, stop)
-        paused = (one.again_at for one in self._outcomes.values() if one.again_at > now)
+        paused = (one.again_at for one in self.outcomes.values() if one.again_at > now)
         self.due = min(paused, default=math.inf) if free > 0 else math.inf
 
     def arrived(self, number: int, call: int) -> None:
         """Note that a range is here. One of an earlier try to fetch this outcome does not count."""
-        one = self._outcomes.get(call)
+        one = self.outcomes.get(call)
         if one is not None and number in one.under_way:
             one.arrived(number)
             if one.is_here:
@@ -163,7 +164,7 @@ class Fetching:
 
     def failed(self, number: int, call: int, now: float) -> bool:
         """Note that a range did not arrive; say whether the outcome is given up for it."""
-        one = self._outcomes.get(call)
+        one = self.outcomes.get(call)
         if one is None or number not in one.under_way:
             return False
         one.did_not_arrive(number)

@@ -69,10 +69,12 @@ class Incoming:
             return
         worker.log.silent = False  # also by lines that are none of ours
         worker.note_starts(event.starts)
-        for item in event.news:
-            if type(item) is ev.Done:
-                news = item.call in state.pending.open
-                worker.channel.listening.log_says(item.call, state.now, news=news)
+        listening = worker.channel.listening
+        if listening.heeds_log:
+            for item in event.news:
+                if type(item) is ev.Done:
+                    news = item.call in state.pending.open
+                    listening.log_says(item.call, state.now, news=news)
         self._note(worker, event.news)
         if worker.over:
             return
@@ -198,7 +200,7 @@ class Incoming:
             return
         if wanted and done.out_of_memory and self._retries.on_larger(call, worker):
             return
-        if wanted and self._retries.may_follow(call, outcome):
+        if wanted and call.options.retry is not None and self._retries.may_follow(call, outcome):
             self._retries.ask(call, outcome, where, worker.id)
             return
         completion = do.Completion(call, outcome, where, worker.id)

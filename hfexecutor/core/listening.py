@@ -123,6 +123,11 @@ class Listening:
         self.due = self._paused_until
         self._failures += 1
 
+    @property
+    def heeds_log(self) -> bool:
+        """Whether it makes a difference which outcomes the log says now."""
+        return bool(self._number or self._heard)
+
     def log_says(self, call: int, now: float, *, news: bool) -> None:
         """Note that the log says an outcome; `news`: it was not here already."""
         if news and self._number:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from hfexecutor.remote import entries as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from hfexecutor.core.call import Call
+    from hfexecutor.core.call import Attachment, Call, Function
     from hfexecutor.core.rules import Rules
 
 __all__ = ["Outgoing"]
@@ -33,6 +33,9 @@ class Outgoing:
         self._on_hold: set[int] = set()  # those of them that are to be handed over later
         self._pieces: deque[wire.Entry] = deque()  # of the call that is being sent
         self._kept: set[tuple[int, int]] = set()  # kinds and numbers of what the worker has
+        # What the last call referred to: most refer to the same.
+        self._function: Function | None = None
+        self._attachments: tuple[Attachment, ...] = ()
         self._acks: list[int] = []
         self._safe: set[int] = set()  # outcomes that were acknowledged lately
         self._kills: dict[int, None] = {}
@@ -76,6 +79,7 @@ class Outgoing:
     def relaunched(self, calls: Iterable[Call]) -> None:
         """Note that the request goes out once more, perhaps without some that were cancelled."""
         self._kept.clear()
+        self._function, self._attachments = None, ()
         self.aboard(calls)
 
     def give(self, call: Call) -> None:
@@ -170,8 +174,12 @@ class Outgoing:
                     self._pieces += wire.split(entry, self._rules.message)
         return bool(self._pieces)
 
-    def _entries_of(self, call: Call) -> list[wire.Entry]:
+    def _entries_of(self, call: Call) -> Sequence[wire.Entry]:
         """Return the entries that hand over `call`, after what it refers to and is new there."""
+        function, attachments = call.function, call.attachments
+        if function is self._function and attachments is self._attachments:
+            return call.itself
+        self._function, self._attachments = function, attachments
         entries = []
         for kind, number, data in call.kept:
             if (kind, number) not in self._kept:

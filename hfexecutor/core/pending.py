@@ -87,7 +87,12 @@ class Queue:
         """
         calls: list[Call] = []
         aboard: dict[Any, int] = {}  # bytes of what they refer to
-        while len(calls) < count and (call := self.next()) is not None:
+        queued, still_open = self._calls, self._open
+        while queued and len(calls) < count:
+            call = queued[0]
+            if call.id not in still_open:
+                queued.popleft()
+                continue
             if repeatable and not call.options.max_retries:
                 break
             if room < math.inf:
@@ -96,7 +101,7 @@ class Queue:
                 aboard |= refers
             if room < 0 or (call.lost and calls):
                 break
-            calls.append(self._calls.popleft())
+            calls.append(queued.popleft())
             if call.lost:
                 break
         self.waiting -= len(calls)
@@ -146,7 +151,9 @@ class Pending:
         self.times = CallTimes()
         self.held_back: set[int] = set()
         self.may_speculate = False  # of some calls there may be backups
-        self._options: CallOptions | None = None  # the last one's: most have the same
+        # Those of the last call, and its queue: most have the same.
+        self._options: CallOptions | None = None
+        self._queue: Queue | None = None
 
     def __repr__(self) -> str:
         return f"<Pending {len(self.open)} open, {self.waiting} waiting>"
@@ -167,16 +174,16 @@ class Pending:
         """Put new calls last; say whether calls may take longer now than those before."""
         longer = False
         for call in calls:
-            self.open[call.id] = call
-            queue = self.queue(call.kinds)
-            queue.append(call)
-            if call.options is not self._options:
+            if self._queue is None or call.options is not self._options:
                 self._options = call.options
+                queue = self._queue = self.queue(call.kinds)
                 queue.scheduling_timeout = min(
                     queue.scheduling_timeout, call.options.scheduling_timeout
                 )
                 self.may_speculate = self.may_speculate or call.options.speculate
                 longer = self.times.note(call.options.call_timeout) or longer
+            self.open[call.id] = call
+            self._queue.append(call)
         return longer
 
     def delay(self, call: Call) -> None:

@@ -262,8 +262,8 @@ class Placement:
                 continue
             takers = idle + (growth if self._keeps_waiting(worker, kind, now) else 0)
             count = self._to_move(worker, takers, held, busy, now) or self._surplus(worker, now)
-            count = min(count, worker.waits_of(kinds))
-            if count:
+            # Last: it looks at each call that the worker holds.
+            if count and (count := min(count, worker.waits_of(kinds))):
                 found.append(Recall(worker, count, kinds))
             else:
                 patience = self._rules.recall_after if takers else self._rules.stall

@@ -36,13 +36,8 @@ class Retries:
         self._pauses = Agenda()
 
     def may_follow(self, call: Call, outcome: ev.Outcome) -> bool:
-        """Whether another attempt may follow this outcome."""
-        return (
-            call.options.retry is not None
-            and outcome.status != _VALUE
-            and call.retries_left > 0
-            and not call.killed
-        )
+        """Whether another attempt may follow this outcome of a call that has a `retry`."""
+        return outcome.status != _VALUE and call.retries_left > 0 and not call.killed
 
     def on_larger(self, call: Call, worker: Worker) -> bool:
         """Have a call run once more on a larger worker, if it is to; say whether it does."""

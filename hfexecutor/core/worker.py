@@ -309,8 +309,7 @@ class Worker:
             self.progress_at = now
         calls = list(calls)
         self._hold(calls)
-        for call in calls:
-            self.channel.give(call)
+        self.channel.give(calls)
 
     def _hold(self, calls: list[Call]) -> None:
         self.served = self.served or bool(calls)
@@ -344,7 +343,7 @@ class Worker:
         if call is not None:
             self._suspects -= call.lost > 0
             self._begun.discard(call_id)
-            self.channel.release(call_id)
+            self.channel.release(call)
             if not self.held:
                 self._ahead.clear()
         return call
@@ -444,9 +443,11 @@ class Worker:
         self.progress_at, self.in_vain = now, 0
         self.probe_after = max(self._rules.probe, 4 * seconds)
         self.answers += 1
-        self.longest = max(self.longest, seconds)
+        if seconds > self.longest:
+            self.longest = seconds
         mean = self.duration or 0.0
-        self.duration = mean + max(_SMOOTHING, 1 / self.answers) * (seconds - mean)
+        weight = _SMOOTHING if self.answers > 1 / _SMOOTHING else 1 / self.answers
+        self.duration = mean + weight * (seconds - mean)
 
     def acknowledge(self, call_id: int) -> None:
         """Note that an outcome is safe here."""

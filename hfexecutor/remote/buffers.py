@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pickle import loads
+
     Buffer = bytes | bytearray | memoryview
+else:
+    try:  # the same as `pickle`, without the modules that it imports
+        from _pickle import loads
+    except ImportError:  # a Python without its accelerators
+        from pickle import loads
 
 __all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "cut_opening", "layout_of", "load"]
 
@@ -143,11 +150,9 @@ def load(payload: Buffer, places: Sequence[Place] | None = None) -> Any:
         payload: what travelled; without the buffers if there are places.
         places: of the buffers; None if they are in the payload.
     """
-    import pickle  # noqa: PLC0415 - the child has its own way
-
     layout = layout_of(payload)
     if not layout:
-        return pickle.loads(payload)
+        return loads(payload)
     start = _TABLE.size + len(layout) // 2 * _BUFFER.size
     with memoryview(payload) as view:
         end = len(view)
@@ -158,4 +163,4 @@ def load(payload: Buffer, places: Sequence[Place] | None = None) -> Any:
             starts = accumulate(sizes[:-1], initial=end)
             for place, first, size in zip(places, starts, sizes, strict=True):
                 place.view[:] = view[first : first + size]
-        return pickle.loads(view[start:end], buffers=[place.take() for place in places])
+        return loads(view[start:end], buffers=[place.take() for place in places])

@@ -161,18 +161,20 @@ def entry_size(entry: Entry) -> int:
     return _HEAD.size + len(entry.data)
 
 
-def split(entry: Entry, room: int) -> Iterator[Entry]:
-    """Yield `entry` in parts of at most `room` bytes each, heads included.
+def split(entry: Entry, room: int) -> Iterable[Entry]:
+    """Return `entry` in parts of at most `room` bytes each, heads included.
 
     Where it is cut depends on nothing but its data and `room`: said again, its parts are the
     same, whatever else travels with them.
     """
     step = room - _HEAD.size
+    # Not made by a generator, as those of what is large are: this is asked for each call.
+    return (entry,) if len(entry.data) <= step else _parts(entry, step)
+
+
+def _parts(entry: Entry, step: int) -> Iterator[Entry]:
     data = entry.data
     parts = -(-len(data) // step)
-    if parts <= 1:
-        yield entry
-        return
     for part in range(parts):
         yield Entry(entry.kind, entry.call, part, parts, data[part * step : (part + 1) * step])
 

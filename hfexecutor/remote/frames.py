@@ -62,11 +62,12 @@ class LineWriter:
         size = 0
         for entry in entries:
             for part in split(entry, MAX_BODY):
-                if size + entry_size(part) > MAX_BODY:
+                length = entry_size(part)
+                if size + length > MAX_BODY:
                     yield self._line(waiting)
                     waiting, size = [], 0
                 waiting.append(part)
-                size += entry_size(part)
+                size += length
         if waiting:
             yield self._line(waiting)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 
+from . import buffers
 from .exceptions import OutcomeError, Raised, builtin_base, rebuild
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
@@ -98,8 +99,6 @@ def encode(
 
 def layout_of(data: Buffer) -> tuple[int, ...]:
     """Return kind and size of each buffer at the end of an outcome's bytes; nothing without."""
-    from . import buffers  # noqa: PLC0415 - most jobs have no large outcomes
-
     return buffers.layout_of(memoryview(data)[HEAD_BYTES:]) if data[:1] == VALUE else ()
 
 
@@ -172,8 +171,6 @@ class Outcome:
 
         To be called once: buffers that have places become a part of the value.
         """
-        from . import buffers  # noqa: PLC0415 - small outcomes of a job do not pay for it
-
         places, self.places = self.places, None
         return buffers.load(self.payload, places)
 

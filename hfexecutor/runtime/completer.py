@@ -71,7 +71,7 @@ class Completer:
             future.printed_in_all(outcome.printed, unterminated=outcome.unterminated)  # type: ignore[attr-defined]
             if call.kept_as is not None and self._keep is not None:
                 self._keep(call.kept_as, outcome)  # type: ignore[arg-type]
-            value, error = unwrap(outcome, lambda where=where: where, call.attachments)  # type: ignore[arg-type, misc]
+            value, error = unwrap(outcome, where, call.attachments)  # type: ignore[arg-type]
             self._resolve(future, value, error)
             del value
 
@@ -79,7 +79,7 @@ class Completer:
         """Say whether what a call has raised is what its user wants to see retried."""
         call, outcome, where, _ = command
         attempt = call.raised  # the next one is the one after that
-        error = unwrap(outcome, lambda: where, call.attachments)[1]  # type: ignore[arg-type]
+        error = unwrap(outcome, where, call.attachments)[1]  # type: ignore[arg-type]
         pause = None if error is None else call.options.retry.pause(error, attempt)
         if error is not None and pause is not None:
             text = f"attempt {attempt} ended with {in_short(error)}; {where}"
@@ -105,7 +105,7 @@ class Completer:
 
     def unwrap(self, command: do.Unwrap) -> None:
         """Say why no call can run in a job."""
-        error = unwrap(command.outcome, lambda: command.where)[1]  # type: ignore[arg-type]
+        error = unwrap(command.outcome, command.where)[1]  # type: ignore[arg-type]
         if not isinstance(error, HubExecutorError):
             error = HubExecutorError(f"{command.where} says that no call can run, and not why")
         self._tell(Broken(command.worker, error))

@@ -17,7 +17,7 @@ STATUSES = [name for name in outcomes.__all__ if name.isupper()]
 
 
 def answer(data):
-    return unwrap(outcomes.decode(data), lambda: JOB)
+    return unwrap(outcomes.decode(data), JOB)
 
 
 def error_of(status, details, duration=1.0):
@@ -234,7 +234,7 @@ def test_a_call_that_raises_for_a_module_that_is_missing_says_what_to_do():
         "T", "ModuleNotFoundError", "no", pickle.dumps(ModuleNotFoundError("no", name="mine"))
     )
     outcome = outcomes.decode(outcomes.encode(outcomes.RAISED, 0.1, 0, raised.encode()))
-    error = unwrap(outcome, lambda: JOB)[1]
+    error = unwrap(outcome, JOB)[1]
 
     assert (type(error), error.name) == (errors.MissingModuleError, "mine")
     assert error.__cause__.text == "T"
