@@ -194,7 +194,7 @@ class Call:
     @property
     def number(self) -> int:
         """What it was submitted as, whichever attempt this is."""
-        return number_of(self.id)
+        return self.id % _ATTEMPT
 
     @property
     def kinds(self) -> tuple[str, ...]:

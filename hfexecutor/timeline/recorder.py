@@ -233,20 +233,24 @@ class Recorder:
         self._last = max(self._last, *calls)
         if self._last > len(self._state) < MOST_CALLS:
             self._grow(min(max(self._last, len(self._state) + _AT_ONCE), MOST_CALLS))
-        at, number = event.at, self._names.number
-        state, submitted, name_of, known = (
-            self._state,
-            self._submitted,
-            self._name,
-            len(self._state),
-        )
-        last, last_number = "", 0
-        for call, name in zip(calls, names, strict=True):
-            if call <= known:
-                state[call - 1], submitted[call - 1] = _WAITING, at
-                if name is not last:
-                    last, last_number = name, number(name)
-                name_of[call - 1] = last_number
+        self._set(calls, (self._state, _WAITING), (self._submitted, event.at))
+        if names.count(names[0]) == len(names):
+            self._set(calls, (self._name, self._names.number(names[0])))
+        else:
+            for call, name in zip(calls, names, strict=True):
+                self._set((call,), (self._name, self._names.number(name)))
+
+    def _set(self, calls: tuple[int, ...], *values: tuple[array[Any], Any]) -> None:
+        """Set a value of each of these calls in each of these columns."""
+        known, first, last = len(self._state), calls[0], calls[-1]
+        if last <= known and calls == tuple(range(first, last + 1)):  # nearly always: all at once
+            for column, value in values:
+                column[first - 1 : last] = array(column.typecode, (value,)) * len(calls)
+            return
+        for column, value in values:
+            for call in calls:
+                if call <= known:
+                    column[call - 1] = value
 
     def _grow(self, places: int) -> None:
         more = places - len(self._state)
@@ -255,14 +259,12 @@ class Recorder:
 
     def _calls_sent(self, event: events.CallsSent) -> None:
         self._job_of(event.job_id)
-        job, at, known = self._numbers.get(event.job_id, 0), event.at, len(self._state)
-        for call in event.calls:
-            place = call - 1
-            if place < known:
-                before = self._job[place]
-                if before and before != job and self._jobs[before - 1].ended is not None:
-                    self._keep(Attempt(call, before, self._sent[place]))
-                self._state[place], self._job[place], self._sent[place] = _SENT, job, at
+        job, calls, known = self._numbers.get(event.job_id, 0), event.calls, len(self._state)
+        for call in calls:
+            before = self._job[call - 1] if call <= known else 0
+            if before and before != job and self._jobs[before - 1].ended is not None:
+                self._keep(Attempt(call, before, self._sent[call - 1]))
+        self._set(calls, (self._state, _SENT), (self._job, job), (self._sent, event.at))
 
     def _call_retried(self, event: events.CallRetried) -> None:
         """An attempt has raised: the call waits for the next one."""
@@ -280,19 +282,20 @@ class Recorder:
 
     def _calls_ended(self, event: events.CallsEnded) -> None:
         at, known, numbers = event.at, len(self._state), self._numbers
+        heard, state, started = self._heard, self._state, self._started
+        lasted, slots, jobs = self._seconds, self._slot, self._job
         for call, job_id, seconds, error, began, slot in event.ended:
             place = call - 1
             if place >= known:
                 continue
-            self._heard[place] = at
-            self._state[place] = _DONE if error is None else _FAILED
+            heard[place] = at
+            state[place] = _DONE if error is None else _FAILED
             if error is not None:
                 self._error[place] = self._names.number(error)
             if began is not None and slot is not None:
-                self._started[place], self._seconds[place] = began, seconds
-                self._slot[place] = slot
+                started[place], lasted[place], slots[place] = began, seconds, slot
                 if job_id is not None:  # an earlier job may have answered after all
-                    self._job[place] = numbers.get(job_id, 0)
+                    jobs[place] = numbers.get(job_id, 0)
 
     def _call_cancelled(self, event: events.CallCancelled) -> None:
         if event.call <= len(self._state):
