@@ -230,10 +230,10 @@ def decode(data: Buffer, places: Sequence[Place] | None = None) -> Outcome:
     Raises:
         OutcomeError: it holds none.
     """
-    if len(data) < _HEAD.size or data[:1] not in _STATUSES:
+    if len(data) < HEAD_BYTES or data[0] not in _STATUSES:
         raise OutcomeError("these bytes are no outcome")
     status, duration, printed, ticks, slot = _HEAD.unpack_from(data)
-    payload = data[_HEAD.size :] if isinstance(data, bytes) else memoryview(data)[_HEAD.size :]
+    payload = data[HEAD_BYTES:] if isinstance(data, bytes) else memoryview(data)[HEAD_BYTES:]
     return Outcome(
         status,
         duration,

@@ -27,8 +27,8 @@ logger = logging.getLogger("hfexecutor")
 def claim(call: Call) -> bool:
     """Mark a call's future as running; False if it was cancelled before."""
     future = call.future
-    state = _state(future)
-    if state == "PENDING" or state == "CANCELLED":  # noqa: PLR1714 - asked for each call
+    state = future._state  # noqa: SLF001 - as in `_state`; this is asked for each call
+    if state == "PENDING" or state == "CANCELLED":  # noqa: PLR1714 - by far the fastest
         claimed: bool = future.set_running_or_notify_cancel()
         return claimed
     return state == "RUNNING"

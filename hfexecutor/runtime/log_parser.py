@@ -85,14 +85,15 @@ class LogParser:
             if line.number is not None and line.stream is not None:
                 self._count(line.stream, line.number)
             for entry in line.entries:
-                whole = self._assembler.feed(entry)
+                whole = entry if entry.parts == 1 else self._assembler.feed(entry)
                 if whole is None:
                     continue
                 if whole.kind == wire.SPEAKER:
                     self._turn_to(whole)
-                else:
-                    self._hush(whole)
-                    yield whole
+                    continue
+                if whole.call == self._speaking and whole.kind == wire.OUTCOME:
+                    self._speaker = (None, 0)  # what is printed from now on is not its own
+                yield whole
             if line.forged:
                 self.forged += 1
             if line.plain is not None:
@@ -135,11 +136,6 @@ class LogParser:
         if printed is not None and joined and number:
             printed.join(number - 1)
         return printed
-
-    def _hush(self, entry: wire.Entry) -> None:
-        """Note that a call is done: what is printed from now on is not its own."""
-        if entry.kind == wire.OUTCOME and entry.call == self._speaking:
-            self._speaker = (None, 0)
 
     def _add_plain(self, text: str) -> None:
         self._tail.append(text)

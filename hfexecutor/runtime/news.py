@@ -36,24 +36,20 @@ def news_of(entries: Iterable[wire.Entry]) -> tuple[News, ...]:
     """Return what these entries say; what cannot be read is left out, with a warning."""
     found = []
     for entry in entries:
+        read = _READERS.get(entry.kind)
+        if read is None:
+            continue
         try:
-            news = _read(entry)
+            found.append(read(entry))
         except (outcomes.OutcomeError, wire.FrameError, ValueError) as error:
             logger.warning("a job says something that cannot be read: %s", error)
-        else:
-            if news is not None:
-                found.append(news)
     return tuple(found)
-
-
-def _read(entry: wire.Entry) -> News | None:
-    read = _READERS.get(entry.kind)
-    return read(entry) if read is not None else None
 
 
 def _done(entry: wire.Entry) -> Done:
     outcome = outcomes.decode(entry.data)
-    return Done(entry.call, outcome, killed_for_memory(outcome))
+    out_of_memory = outcome.status == outcomes.DIED and killed_for_memory(outcome)
+    return Done(entry.call, outcome, out_of_memory)
 
 
 def _large(entry: wire.Entry) -> Large:

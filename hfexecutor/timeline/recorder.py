@@ -255,7 +255,7 @@ class Recorder:
     def _grow(self, places: int) -> None:
         more = places - len(self._state)
         for column, nothing in self._columns:
-            column.extend([nothing] * more)
+            column.extend(array(column.typecode, (nothing,)) * more)
 
     def _calls_sent(self, event: events.CallsSent) -> None:
         self._job_of(event.job_id)
