@@ -443,11 +443,9 @@ class Worker:
         self.progress_at, self.in_vain = now, 0
         self.probe_after = max(self._rules.probe, 4 * seconds)
         self.answers += 1
-        if seconds > self.longest:
-            self.longest = seconds
+        self.longest = max(self.longest, seconds)
         mean = self.duration or 0.0
-        weight = _SMOOTHING if self.answers > 1 / _SMOOTHING else 1 / self.answers
-        self.duration = mean + weight * (seconds - mean)
+        self.duration = mean + max(_SMOOTHING, 1 / self.answers) * (seconds - mean)
 
     def acknowledge(self, call_id: int) -> None:
         """Note that an outcome is safe here."""

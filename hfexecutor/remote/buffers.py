@@ -20,9 +20,8 @@ from itertools import accumulate
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
-
     from pickle import loads
+    from typing import Any
 
     Buffer = bytes | bytearray | memoryview
 else:

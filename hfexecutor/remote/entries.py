@@ -56,6 +56,7 @@ __all__ = [
     "call_head",
     "entry_size",
     "function_of",
+    "head_of",
     "kinds_of",
     "limit_of",
     "names_of",
@@ -139,7 +140,7 @@ def unpack(body: bytes | bytearray | memoryview) -> list[Entry]:
     Raises:
         FrameError: `body` is cut short, or has a part that cannot be.
     """
-    view = memoryview(body)
+    view = body if isinstance(body, bytes) else memoryview(body)  # slices of both are quick
     entries = []
     start, end, size = 0, len(view), _HEAD.size
     while start < end:
@@ -218,6 +219,15 @@ def call_head(
     """
     head = _CALL.pack(function, need, limit, len(kinds))
     return head + kinds + names if kinds else head
+
+
+def head_of(data: bytes | bytearray) -> tuple[int, int, float, int]:
+    """Return what stands in a CALL's head, where all of it is wanted.
+
+    The numbers of the function and of the need, the limit (0: none), and how many buffers it names.
+    """
+    function, need, limit, count = _CALL.unpack_from(data)
+    return function, need, limit, count
 
 
 def function_of(data: bytes | bytearray) -> int:

@@ -18,6 +18,8 @@ from .entries import POSITION, PRINTED, REPLY_BYTES, Entry, entry_size, pack, un
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .effects import Effect
 
 __all__ = ["Feed", "Listeners"]
@@ -100,6 +102,21 @@ class Feed:
         while self._kept and self._first < position:
             self._drop()
 
+    def skip(self, position: int, owed: Container[int]) -> int:
+        """Return where to read on, from `position` or from the first entry that is of any use.
+
+        The client has the outcomes that are not owed: it has acknowledged them. Where the log was
+        quick these are nearly all, and were many, which came here while nobody asked.
+        """
+        if position > self.end:  # of a supervisor before this one
+            return position
+        while self._kept:
+            first = self._kept[0]
+            if first.kind == PRINTED or not first.call or first.call in owed:
+                break
+            self._drop()
+        return max(position, self._first)
+
     def _drop(self) -> Entry:
         entry = self._kept.popleft()
         self._first += 1
@@ -126,11 +143,13 @@ class Listeners:
     Args:
         seal: of the launch.
         feed: what they are answered with.
+        owed: calls whose outcomes were not acknowledged.
     """
 
-    def __init__(self, seal: seals.Seal, feed: Feed) -> None:
+    def __init__(self, seal: seals.Seal, feed: Feed, owed: Container[int]) -> None:
         self._seal = seal
         self._feed = feed
+        self._owed = owed
         self._standing: deque[_Listener] = deque()
         self._newest = 0
         self._answered_at = float("-inf")
@@ -155,6 +174,7 @@ class Listeners:
         else:
             self._newest = number
             self._feed.forget(position)
+            position = self._feed.skip(position, self._owed)
         self._standing.append(_Listener(ticket, number, position, until))
         if len(self._standing) > _MOST_LISTENERS:
             self._standing[0].until = now

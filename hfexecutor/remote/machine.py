@@ -108,7 +108,7 @@ class Machine:
         reachable = self.config.port is not None and not self.config.one_shot
         feed = Feed()
         self.log = Log(LineWriter(seal, stream), feed if reachable else None)
-        self._listeners = Listeners(seal, feed)
+        self._listeners = Listeners(seal, feed, self.log.unacknowledged)
         buffers = BufferCache(memory)
         self.pool = Pool(
             self.config,

@@ -89,7 +89,9 @@ def encode(
     A payload in shared memory, a memoryview that can be written to, has room for the head before
     it, and is not copied.
     """
-    ticks = min(max(int(began * _TICKS), 0), _MOST_TICKS)
+    ticks = int(began * _TICKS)
+    if not 0 <= ticks <= _MOST_TICKS:
+        ticks = min(max(ticks, 0), _MOST_TICKS)
     head = _HEAD.pack(status, duration, printed, ticks, slot & 0xFFFF)
     if isinstance(payload, memoryview) and not payload.readonly:
         payload[:HEAD_BYTES] = head

@@ -10,7 +10,7 @@ from .outcomes import UNTERMINATED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Line = tuple[int, bool, bytes]
 
@@ -24,7 +24,8 @@ _MOST_PATIENCE = 16.0  # these: somebody watches a progress bar, yet each time t
 class ChildOutput:
     """The output of one process: what it prints becomes lines of one call after the other.
 
-    Lines are tuples of number, whether it goes on the last one, and text.
+    Lines are tuples of number, whether it goes on the last one, and text; where none are returned
+    that is told by an empty tuple, for most calls print nothing.
 
     Args:
         marker: what the process writes after each call.
@@ -43,24 +44,25 @@ class ChildOutput:
         """Whether all that the present call has printed is here; more is for the next one."""
         return self._stream.ended
 
-    def feed(self, data: bytes, now: float) -> Iterator[Line]:
-        """Take more output; yield lines to show."""
-        return self._take(self._stream.feed(data), now)
+    def feed(self, data: bytes, now: float) -> Iterable[Line]:
+        """Take more output; return lines to show."""
+        data = self._stream.feed(data)
+        return self._take(data, now) if data else ()
 
-    def end_call(self) -> Iterator[Line]:
-        """Yield the rest of what the present call has printed; `total` is right after that."""
-        if self._output.begun:
-            yield from self._output.end()
+    def end_call(self) -> Iterable[Line]:
+        """Return the rest of what the present call has printed; `total` is right after that."""
+        return self._output.end() if self._output.begun else ()
 
     @property
     def total(self) -> int:
         """How many lines the present call has printed; with `UNTERMINATED` if the last is open."""
         return self._output.total
 
-    def next_call(self, now: float) -> Iterator[Line]:
-        """Go on to the next call; yield what is here already of it."""
+    def next_call(self, now: float) -> Iterable[Line]:
+        """Go on to the next call; return what is here already of it."""
         self._begin()
-        return self._take(self._stream.turn(), now)
+        data = self._stream.turn()
+        return self._take(data, now) if data else ()
 
     def begin_call(self) -> Iterator[Line]:
         """Begin a call after a pause: what was printed meanwhile is not the call's."""
@@ -82,8 +84,6 @@ class ChildOutput:
             self.flush_at = None
 
     def _take(self, data: bytes, now: float) -> Iterator[Line]:
-        if not data:
-            return
         yield from self._output.feed(data)
         if not self._output.partial:
             self.flush_at = None

@@ -10,7 +10,7 @@ import json
 
 from . import outcomes, pipes
 from .effects import Close, Fork, Give, Kill, Resume, Stop
-from .entries import INSTALL, Entry, buffers_of, function_of, limit_of, need_of
+from .entries import INSTALL, Entry, buffers_of, function_of, head_of, limit_of, need_of
 from .environments import FAILED, Environments
 from .environments import READY as AT_HAND
 from .schedule import SLOW, Queue, deal
@@ -109,11 +109,11 @@ class Pool:
 
     def has_all_for(self, data: bytes) -> bool:
         """Say whether function, need and buffers are here that a call's data names."""
-        function, need = function_of(data), need_of(data)
+        function, need, _, count = head_of(data)
         return (
             (not function or function in self.queue.functions)
             and (not need or self.environments.knows(need))
-            and all(name in self.buffers for name in buffers_of(data))
+            and (not count or all(name in self.buffers for name in buffers_of(data)))
         )
 
     # --- what the client wants ------------------------------------------------------------------
@@ -152,14 +152,15 @@ class Pool:
     def output(self, index: int, data: bytes, now: float) -> None:
         """Take what a process has printed."""
         slot = self.slots[index]
-        self._show(slot.current, slot.output.feed(data, now))
+        if lines := slot.output.feed(data, now):
+            self._show(slot.current, lines)
 
     def result(self, index: int, result: Result, now: float) -> None:
         """Take a call's result, or the news that the process is ready, after all it printed."""
         status, call, began, duration, payload = result
         slot = self.slots[index]
-        current = slot.current
-        self._show(current, slot.output.end_call())
+        if lines := slot.output.end_call():
+            self._show(slot.current, lines)
         printed = slot.output.total
         slot.given.pop(call, None)
         slot.began = now  # the next one, if it was given any ahead: nobody says when a call begins
@@ -181,7 +182,8 @@ class Pool:
             self._failed_starts = 0
         else:
             self._tell(0, outcomes.encode(status, duration, printed, payload), now)
-        self._show(slot.current, slot.output.next_call(now))
+        if lines := slot.output.next_call(now):
+            self._show(slot.current, lines)
 
     def stopped(self, index: int) -> None:
         """Decide about a process that stands still, and of which all was heard that it has said."""

@@ -119,9 +119,10 @@ class Pace:
         """Take notice of how long a call took."""
         if seconds > SLOW:
             self.depth = 1
-        else:
-            fitting = int(_AHEAD_SECONDS / (seconds + _OVERHEAD))
-            self.depth = max(1, min(2 * self.depth, fitting, _MOST_AHEAD))
+            return
+        fitting = min(_MOST_AHEAD, int(_AHEAD_SECONDS / (seconds + _OVERHEAD)))
+        if self.depth != fitting:
+            self.depth = max(1, min(2 * self.depth, fitting))
 
 
 def deal(waiting: int, slots: Sequence[tuple[int, int]]) -> list[int]:

@@ -92,7 +92,7 @@ class Slot:
     @property
     def current(self) -> int:
         """The call that the process runs or is about to, as far as was heard; 0 for none."""
-        return 0 if self.phase == STARTING else self.first
+        return 0 if self.phase == STARTING else next(iter(self.given), 0)
 
     @property
     def runs(self) -> bool:

@@ -46,7 +46,7 @@ class Unacknowledged:
     def __len__(self) -> int:
         return len(self._said)
 
-    def __contains__(self, call: int) -> bool:
+    def __contains__(self, call: object) -> bool:
         return call in self._said
 
     def keep(self, call: int, data: Buffer, line: int, *, announce: bool = False) -> bool:
@@ -54,7 +54,8 @@ class Unacknowledged:
 
         Say whether it may be announced, if that is wanted: else it has to be said whole.
         """
-        self.drop(call)
+        if call in self._said:
+            self.drop(call)
         if not self._said:
             self._look_at = line + self._window
         self._said[call] = (data, line)

@@ -27,7 +27,7 @@ logger = logging.getLogger("hfexecutor")
 def claim(call: Call) -> bool:
     """Mark a call's future as running; False if it was cancelled before."""
     future = call.future
-    state = future._state  # noqa: SLF001 - as in `_state`; this is asked for each call
+    state: str = future._state  # noqa: SLF001 - as in `_state`; this is asked for each call
     if state == "PENDING" or state == "CANCELLED":  # noqa: PLR1714 - by far the fastest
         claimed: bool = future.set_running_or_notify_cancel()
         return claimed

@@ -272,7 +272,7 @@ class Observer:
     def _complete(self, command: do.Complete, _: float) -> None:
         ended: list[public.CallEnd] = []
         jobs, up, end = self._jobs, self._up, public.CallEnd
-        for call, outcome, _, worker in command.completions:
+        for call, outcome, _where, worker in command.completions:
             error = None if outcome.status == outcomes.VALUE else self._note_failure(call)
             # As `_where`, without a call and a tuple for each: this is asked for every call.
             job, clock = jobs.get(worker), up.get(worker)

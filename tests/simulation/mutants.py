@@ -79,8 +79,8 @@ MUTANTS = (
     ),
     Mutant(
         "a call runs again once too often",
-        "            and call.retries_left > 0\n",
-        "            and call.retries_left >= 0\n",
+        "call.retries_left > 0 and not call.killed",
+        "call.retries_left >= 0 and not call.killed",
     ),
     Mutant(
         "a call that has raised runs again at once",
@@ -366,8 +366,8 @@ MUTANTS = (
     ),
     Mutant(
         "what was printed goes to the next call",
-        "        self._show(current, slot.output.end_call())\n        printed",
-        "        printed",
+        "        if lines := slot.output.end_call():\n",
+        "        if lines := ():\n",
     ),
     Mutant(
         "a fork that failed is due for ever",

@@ -243,6 +243,22 @@ def test_a_job_without_a_door_keeps_no_feed():
 # --- the feed -------------------------------------------------------------------------------------
 
 
+def test_outcomes_that_were_acknowledged_are_not_said_to_who_listens_later():
+    job = Job(1, 2, 3)
+    for number in (1, 2):
+        job.returns(number)
+    job.number += 1
+    body = entries.pack([Entry(entries.ACK, 0, 0, 1, entries.pack_ids([1, 2]))])
+    assert job.machine.message(frames.seal_message(SEAL, job.number, body), job.now)[0] == 200
+    listening = job.listen(7)
+    job.step(1.0)
+    assert 7 not in job.answers  # there is nothing that the client does not have
+
+    job.returns(3)
+
+    assert job.heard(7, listening) == [3]
+
+
 def line(call, number):
     return Entry(entries.PRINTED, call, 0, 1, entries.pack_printed(number, b"x" * 50, joined=False))
 

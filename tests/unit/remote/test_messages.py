@@ -23,7 +23,9 @@ class Door:
         self.received = []
         self.new = []
         buffers = BufferCache(Memory())
-        self.messages = Messages(SEAL, Listeners(SEAL, Feed()), self.receive, self.read, buffers)
+        self.messages = Messages(
+            SEAL, Listeners(SEAL, Feed(), owed=()), self.receive, self.read, buffers
+        )
 
     def read(self, call, start, stop, now, new):
         self.new.append(new)
@@ -70,7 +72,7 @@ def test_messages_that_are_too_old_to_be_known_are_refused():
 def messages_of(size):
     messages = Messages(
         SEAL,
-        Listeners(SEAL, Feed()),
+        Listeners(SEAL, Feed(), owed=()),
         lambda said, now: [Entry(entries.OUTCOME, said[0].call, 0, 1, bytes(size))],
         lambda call, start, stop, now, new: bytes(stop - start),
         BufferCache(Memory()),
