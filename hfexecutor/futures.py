@@ -6,6 +6,7 @@ import math
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
 
+from hfexecutor.condition import Condition
 from hfexecutor.rich_display import Lines, Link, describe_error, table
 
 if TYPE_CHECKING:
@@ -132,6 +133,15 @@ class HubFuture(Future[T]):
     _job: JobRef | None = None
     _printed: Printed | None = None
     _pool: Owner | None = None
+
+    def __init__(self) -> None:
+        # All that the stdlib's does, but for the kind of condition.
+        self._condition = Condition()  # type: ignore[assignment] # all that they use of one
+        self._state = "PENDING"
+        self._result = None
+        self._exception = None
+        self._waiters = []
+        self._done_callbacks: list[Any] = []
 
     @property
     def job_id(self) -> str | None:

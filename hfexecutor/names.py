@@ -19,4 +19,4 @@ def name_of(function: Any) -> str:
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str):  # an object that can be called
         name = type(function).__qualname__
-    return name.rpartition("<locals>.")[2]
+    return name.rpartition("<locals>.")[2] if "<locals>." in name else name

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Import", "code_imports", "pickled_imports", "source_imports"]
+__all__ = ["Import", "code_imports", "names_anything", "pickled_imports", "source_imports"]
 
 logger = logging.getLogger("hfexecutor")
 
@@ -48,12 +48,16 @@ class Import(NamedTuple):
     name: str = ""
 
 
+def names_anything(data: bytes | bytearray | memoryview) -> bool:
+    """Say whether a pickle may import anything: one pass of memchr."""
+    return isinstance(data, memoryview) or _BY_REFERENCE in data
+
+
 def pickled_imports(*pickles: bytes | bytearray | memoryview) -> frozenset[Import]:
     """Return what will be imported when these pickles are loaded and what is in them is called."""
     found: set[Import] = set()
     for data in pickles:
-        # One pass of memchr: a call with numbers and strings for arguments costs nothing more.
-        if not isinstance(data, memoryview) and _BY_REFERENCE not in data:
+        if not names_anything(data):
             continue
         reader = _Reader(data)
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hfexecutor.payload.attachments import Attached, Attacher
 from hfexecutor.payload.distributions import Distribution, Installed
-from hfexecutor.payload.imports import Import, pickled_imports
+from hfexecutor.payload.imports import Import, names_anything, pickled_imports
 from hfexecutor.payload.local_code import MOST_BYTES, LocalCode, Stamp, stamp
 from hfexecutor.payload.modules import Kind, Place, in_site_directory, locate
 from hfexecutor.payload.requirements import (
@@ -147,7 +147,7 @@ class NeedsFinder:
     def explain(self, function: int, function_data: bytes, data: bytes) -> Findings:
         """Return what a call needs, and why. Raises what :meth:`find` does."""
         imports = self._of_function(function, function_data) if function else self._always
-        if more := pickled_imports(data):
+        if names_anything(data) and (more := pickled_imports(data)):
             imports |= more
         return self._explain(imports)
 

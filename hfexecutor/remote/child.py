@@ -16,7 +16,7 @@ from . import client_names, outcomes, pickling, pipes, shared_memory
 from .bucket import MOST_IN_LOG, NoRoomError
 from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
-from .entries import body_of, buffers_of, function_of, kinds_of, unpack_archive
+from .entries import CALL_HEAD_BYTES, body_of, buffers_of, head_of, kinds_of, unpack_archive
 from .functions import Functions, load, load_mapped
 
 TYPE_CHECKING = False
@@ -155,7 +155,7 @@ class Child:
             if kind != pipes.CALL:
                 self._keep(kind, number, data)
                 continue
-            names = self._sent(buffers_of(data))
+            names = self._sent(buffers_of(data)) if head_of(data)[3] else []
             files = shared_memory.receive_files(self._ends.handles, len(names)) if names else []
             if number == call:
                 self._data, self._buffers = data, files
@@ -192,12 +192,12 @@ class Child:
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
         files, self._buffers = self._buffers, []
-        number = function_of(data)
-        with memoryview(data) as view, view[body_of(data) :] as body:
-            kinds = kinds_of(data)
-            loaded = (
-                load_mapped(body, kinds, self._buffers_of(data, files)) if kinds else load(body)
-            )
+        number, _, _, count = head_of(data)
+        with memoryview(data) as view, view[body_of(data) if count else CALL_HEAD_BYTES :] as body:
+            if count:
+                loaded = load_mapped(body, kinds_of(data), self._buffers_of(data, files))
+            else:
+                loaded = load(body)
         if not number:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)

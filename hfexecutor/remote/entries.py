@@ -22,6 +22,7 @@ __all__ = [
     "BUFFER",
     "BYE",
     "CALL",
+    "CALL_HEAD_BYTES",
     "CONFIG",
     "CONTACT",
     "DROP",

@@ -61,6 +61,8 @@ _world = _World()
 
 def take_brought() -> list[Callable[[], None]]:
     """Return what was brought since the last time; calling one brings it again."""
+    if not _world.brought:
+        return []
     brought, _world.brought = _world.brought, []
     return brought
 
