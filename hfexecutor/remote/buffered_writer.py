@@ -61,8 +61,10 @@ class BufferedWriter:
         self._loop.on_writable(self._fd, None)
 
     def _try(self, data: bytes | bytearray | memoryview) -> int:
+        if len(data) > _AT_ONCE:
+            data = memoryview(data)[:_AT_ONCE]
         try:
-            return os.write(self._fd, data if len(data) <= _AT_ONCE else memoryview(data)[:_AT_ONCE])
+            return os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError:  # the reader is gone
