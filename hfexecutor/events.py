@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     _Listener = tuple[Callable[["Event"], object], frozenset[type["Event"]] | None]
 
 __all__ = [
+    "BackupStarted",
     "CallCancelled",
     "CallEnd",
     "CallEnded",
@@ -382,6 +383,33 @@ class CallRetried(Event):
 
     def __str__(self) -> str:
         return f"call {self.call} runs again in {self.seconds:.1f} s: {self.error}"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BackupStarted(Event):
+    """A call takes far longer than others: with `speculate`, a second attempt of it begins.
+
+    The first outcome of the two is the call's; the other attempt is stopped then.
+
+    Attributes:
+        call: Its number.
+        job_id: The job of the backup.
+        first_job_id: That of the first attempt.
+        seconds: How long that runs, as far as it is known.
+        median: What such calls take in the middle, in seconds.
+    """
+
+    call: int
+    job_id: str
+    first_job_id: str | None
+    seconds: float
+    median: float
+
+    def __str__(self) -> str:
+        return (
+            f"call {self.call} runs for {self.seconds:.1f} s in job {self.first_job_id}, and "
+            f"others took {self.median:.1f} s: a backup of it begins in job {self.job_id}"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hfexecutor.remote.entries import Entry
 
 __all__ = [
+    "BackupStarted",
     "CancelFuture",
     "CancelJob",
     "Collect",
@@ -231,6 +232,19 @@ class Started(NamedTuple):
     job: JobSeen
 
 
+class BackupStarted(NamedTuple):
+    """A call runs for `seconds` in a job, where others took `median`: a backup begins in another.
+
+    `call` is the backup. There is nothing to do but to tell of it.
+    """
+
+    call: Call
+    seconds: float
+    median: float
+    first: JobSeen | None
+    job: JobSeen
+
+
 class Completion(NamedTuple):
     """A call, how it ended, and where: in words, and the worker's id."""
 
@@ -311,6 +325,7 @@ Command: TypeAlias = (
     | Store
     | Collect
     | Started
+    | BackupStarted
     | Complete
     | WeighRetry
     | Fail

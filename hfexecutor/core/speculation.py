@@ -9,13 +9,12 @@ No job is started for a backup, and it counts against the call's `max_retries`.
 
 from __future__ import annotations
 
-import logging
 import math
 from bisect import bisect_left, insort
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from hfexecutor.core.commands import Started
+from hfexecutor.core.commands import BackupStarted, Started
 from hfexecutor.core.placement import Fleet
 
 if TYPE_CHECKING:
@@ -142,8 +141,4 @@ class Speculation:
         state.touch(other)
         state.counters.backups += 1
         state.do(Started((backup,), other.job))
-        text = (
-            f"call {call.number} runs for {late.seconds:.1f} s in {late.worker.describe()}, and "
-            f"others took {late.median:.1f} s: a backup of it begins in {other.describe()}"
-        )
-        state.report(logging.INFO, text)
+        state.do(BackupStarted(backup, late.seconds, late.median, late.worker.job, other.job))

@@ -84,6 +84,7 @@ class Observer:
             do.Post: self._post,
             do.ReadLog: self._read_log,
             do.Started: self._sent,
+            do.BackupStarted: self._backup_started,
             do.Send: in_transit.sent,
             do.SendRange: in_transit.range_sent,
             do.Fetch: in_transit.fetching,
@@ -266,8 +267,16 @@ class Observer:
 
     def _sent(self, command: do.Started, _: float) -> None:
         if self._events.are_heard(public.CallsSent):
-            numbers = tuple([call.number for call in command.calls])
-            self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
+            # Of backups there is an event of their own; which attempt counts, the end will tell.
+            numbers = tuple([call.number for call in command.calls if not call.backups])
+            if numbers:
+                self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
+
+    def _backup_started(self, command: do.BackupStarted, _: float) -> None:
+        call, seconds, median, first, job = command
+        first_id = None if first is None else first.id
+        event = public.BackupStarted(time.time(), call.number, job.id, first_id, seconds, median)
+        self._tell(event)
 
     def _complete(self, command: do.Complete, _: float) -> None:
         ended: list[public.CallEnd] = []

@@ -335,6 +335,7 @@ class Runner:
         edges: dict[type, Callable[[Any], None]] = {
             do.Connect: self._open_connection,
             do.Started: completer.started,
+            do.BackupStarted: lambda _: None,  # the observer tells of it
             do.Complete: completer.complete,
             do.WeighRetry: completer.weigh_retry,
             do.Fail: completer.fail,

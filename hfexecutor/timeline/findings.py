@@ -173,7 +173,7 @@ def _queue(shares: dict[str, float], calls: Sequence[CallSpan]) -> str:
 
 
 def _lost(bars: Sequence[Bar]) -> str:
-    lost = [bar for bar in bars if bar.lost]
+    lost = [bar for bar in bars if bar.lost and bar.call.state != "stopped"]
     if not lost:
         return ""
     seconds = sum(bar.ended - bar.began for bar in lost)

@@ -92,11 +92,14 @@ def lanes_of(jobs: Iterable[JobSpan], calls: Iterable[CallSpan], now: float) -> 
     """
     ended: dict[str, list[CallSpan]] = {}
     unanswered: dict[str, list[CallSpan]] = {}
+    stopped: dict[str, list[CallSpan]] = {}
     for call in calls:
         if call.job_id is None:
             continue
         if call.began is not None and call.slot is not None:
             ended.setdefault(call.job_id, []).append(call)
+        elif call.state == "stopped":
+            stopped.setdefault(call.job_id, []).append(call)
         elif call.state in {"sent", "lost", "failed"} and call.sent is not None:
             unanswered.setdefault(call.job_id, []).append(call)
     lanes: list[Lane] = []
@@ -107,6 +110,8 @@ def lanes_of(jobs: Iterable[JobSpan], calls: Iterable[CallSpan], now: float) -> 
         for call in sorted(here, key=_order):
             assert call.slot is not None
             _add(own[call.slot].bars, call)
+        for call in stopped.get(job.id, ()):
+            _put_between(own, job, call)
         if job.id in unanswered and job.up is not None:
             _fill(own, job, unanswered[job.id], now)
         lanes += own
@@ -123,6 +128,19 @@ def _add(bars: list[Bar], call: CallSpan) -> None:
     began = max(call.began, bars[-1].ended) if bars else call.began
     ended = max(began, call.began + (call.seconds or 0.0))
     bars.append(Bar(began, ended, call))
+
+
+def _put_between(lanes: Sequence[Lane], job: JobSpan, call: CallSpan) -> None:
+    """Put an attempt that was stopped where it may have run: its slot has gone on to others."""
+    ends = [moment for moment in (call.heard, job.ended) if moment is not None]
+    if not ends or call.sent is None:
+        return
+    ended, first = min(ends), max(call.sent, job.up or call.sent)
+    free = [max([first, *(bar.ended for bar in lane.bars if bar.began < ended)]) for lane in lanes]
+    slot = min(range(len(lanes)), key=free.__getitem__)
+    if free[slot] < ended:
+        lanes[slot].bars.append(Bar(free[slot], ended, call, lost=True))
+        lanes[slot].bars.sort(key=lambda bar: bar.began)
 
 
 def _fill(lanes: Sequence[Lane], job: JobSpan, calls: list[CallSpan], now: float) -> None:

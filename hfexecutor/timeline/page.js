@@ -6,7 +6,7 @@
   const tip = document.getElementById("tip");
   const said = document.getElementById("said");
   const pen = canvas.getContext("2d");
-  const FAILED = 1, LOST = 2, OPEN = 3;
+  const FAILED = 1, LOST = 2, OPEN = 3, STOPPED = 4;
   const CHART = 74, AXIS = 22, GAP = 5;
   const LEVELS = 8; // shades of a pixel that several calls share, by how much of it they cover
 
@@ -214,7 +214,7 @@
       if (state === OPEN) {
         pen.globalAlpha = 0.55;
         pen.fillStyle = colours.running;
-      } else pen.fillStyle = state === LOST ? hatch.lost : colours.lost;
+      } else pen.fillStyle = state === LOST || state === STOPPED ? hatch.lost : colours.lost;
       pen.fillRect(x, y, w, laneHeight - 1);
       pen.globalAlpha = 1;
       if (state === FAILED && laneHeight >= 8 && w >= 9) cross(x, w, y);
@@ -380,6 +380,7 @@
     const name = data.names[lane.names.length > 1 ? lane.names[i] : lane.names[0]];
     const lines = ["call " + lane.calls[i] + (name ? " · " + name : "")];
     if (state === LOST) lines.push("lost with its job, after " + seconds(took) + " at most");
+    else if (state === STOPPED) lines.push("stopped after " + seconds(took) + " at most: another attempt of it had ended");
     else if (state === OPEN) lines.push("may be running, for " + seconds(took));
     else if (state === FAILED) lines.push((i in lane.errors ? "raised " + data.errors[lane.errors[i]] : "failed") + " after " + seconds(took));
     else lines.push("ran for " + seconds(took));

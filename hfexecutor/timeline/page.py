@@ -32,7 +32,7 @@ _SHOWN: Final = 8  # calls in a table
 _SHOWN_JOBS: Final = 40
 _STEPS: Final = 500  # of the curve of costs
 _MICRO: Final = 1_000_000
-_DONE, _FAILED, _LOST, _OPEN = range(4)
+_DONE, _FAILED, _LOST, _OPEN, _STOPPED = range(5)
 
 
 class Shown(Protocol):
@@ -325,7 +325,8 @@ def _lane_data(
         calls.append(call.call)
         functions.append(names[_printable(call.name)])
         waits.append(-1 if call.submitted is None else max(0, began - ticks(call.submitted)))
-        state = _OPEN if bar.open else _LOST if bar.lost else _FAILED
+        lost = _STOPPED if call.state == "stopped" else _LOST
+        state = _OPEN if bar.open else lost if bar.lost else _FAILED
         if bar.open or bar.lost or call.state in {"failed", "retried"}:
             states[place] = state
         if call.error:

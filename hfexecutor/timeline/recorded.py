@@ -68,22 +68,30 @@ def recording_of(snapshot: Snapshot) -> Recording:
 
 
 def _attempt_span(attempt: Attempt, snapshot: Snapshot, ids: Sequence[str | None]) -> CallSpan:
-    """Return the row of an attempt after which the call ran again."""
+    """Return the row of an attempt that is not the one with the outcome."""
     submitted, name, raised = snapshot.columns[1], snapshot.columns[8], attempt.raised
     place = attempt.call - 1
     return CallSpan(
         call=attempt.call,
         name=snapshot.names[name[place]],
-        state="lost" if raised is None else "retried",
+        state=_state_of(attempt),
         job_id=ids[attempt.job],
         slot=None if raised is None else raised.slot,
         submitted=submitted[place] or None,
         sent=attempt.sent or None,
         began=None if raised is None else raised.began,
         seconds=None if raised is None or raised.began is None else raised.ran,
-        heard=None if raised is None else raised.at,
+        heard=attempt.stopped if raised is None else raised.at,
         error="" if raised is None else raised.error,
     )
+
+
+def _state_of(attempt: Attempt) -> State:
+    if attempt.raised is not None:
+        return "retried"
+    if attempt.stopped is not None:
+        return "stopped"
+    return "sent" if attempt.backup else "lost"
 
 
 def _job_span(job: Job) -> JobSpan:

@@ -75,12 +75,18 @@ class Job:
 
 
 class Attempt(NamedTuple):
-    """An attempt after which the call ran again; `raised`: not because its job was lost."""
+    """An attempt that is not the one with the outcome.
+
+    It was lost with its job; or it has `raised`; or it was `stopped` at that moment, as another one
+    that ran at the same time had ended. A `backup` may be under way.
+    """
 
     call: int
     job: int
     sent: float
     raised: events.CallRetried | None = None
+    stopped: float | None = None
+    backup: bool = False
 
 
 class _Names:
@@ -112,6 +118,7 @@ class Recorder:
             events.RunStarted, events.RunEnded, events.JobCreated, events.JobStarted,
             events.JobEnded, events.Installing, events.Transferred, events.CallsSubmitted,
             events.CallsSent, events.CallsEnded, events.CallCancelled, events.CallRetried,
+            events.BackupStarted,
         }
     )  # fmt: skip
 
@@ -125,6 +132,7 @@ class Recorder:
         self._left_out = 0
         self._periods = 0
         self._again: list[Attempt] = []
+        self._backups: dict[int, Attempt] = {}  # that are under way, by call
         self._last = 0  # the highest number of a call
         self._state = array("B")
         self._submitted, self._sent, self._heard = array("d"), array("d"), array("d")
@@ -156,6 +164,7 @@ class Recorder:
             events.CallsEnded: self._calls_ended,
             events.CallCancelled: self._call_cancelled,
             events.CallRetried: self._call_retried,
+            events.BackupStarted: self._backup_started,
         }
 
     def __repr__(self) -> str:
@@ -274,6 +283,20 @@ class Recorder:
             self._keep(Attempt(event.call, job, self._sent[place], event))
             self._state[place], self._job[place] = _WAITING, 0
 
+    def _backup_started(self, event: events.BackupStarted) -> None:
+        if event.call <= len(self._state) and self._job_of(event.job_id) is not None:
+            job = self._numbers[event.job_id]
+            self._backups[event.call] = Attempt(event.call, job, event.at, backup=True)
+
+    def _end_backup(self, call: int, job_id: str | None, at: float) -> None:
+        """One of two attempts has the outcome: keep the other one."""
+        backup, place = self._backups.pop(call), call - 1
+        if self._numbers.get(job_id or "") == backup.job:
+            self._keep(Attempt(call, self._job[place], self._sent[place], stopped=at))
+            self._job[place], self._sent[place] = backup.job, backup.sent
+        else:
+            self._keep(backup._replace(stopped=at))
+
     def _keep(self, attempt: Attempt) -> None:
         if len(self._again) < MOST_AGAIN:
             self._again.append(attempt)
@@ -288,6 +311,8 @@ class Recorder:
             place = call - 1
             if place >= known:
                 continue
+            if call in self._backups:
+                self._end_backup(call, job_id, at)
             heard[place] = at
             state[place] = _DONE if error is None else _FAILED
             if error is not None:
@@ -310,7 +335,7 @@ class Recorder:
                 began=self._began,
                 ended=self._ended,
                 columns=[column[:] for column, _ in self._columns],
-                again=list(self._again),
+                again=[*self._again, *self._backups.values()],
                 names=list(self._names.texts),
                 jobs=[job.copy() for job in self._jobs],
                 calls_left_out=max(0, self._last - MOST_CALLS),

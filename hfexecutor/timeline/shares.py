@@ -23,7 +23,7 @@ KINDS: Final = {
     "starting": "cold starts",
     "installing": "installing packages",
     "transferring": "transfers",
-    "lost": "calls lost with their job",
+    "lost": "calls lost, or stopped for a backup",
     "idle": "idle",
 }
 """What a slot does, and what that is called."""

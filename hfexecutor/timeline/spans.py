@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 __all__ = ["CallSpan", "JobSpan", "Period", "State"]
 
-State: TypeAlias = Literal["waiting", "sent", "done", "failed", "cancelled", "retried", "lost"]
+State: TypeAlias = Literal[
+    "waiting", "sent", "done", "failed", "cancelled", "retried", "lost", "stopped"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,14 @@ class CallSpan:
     """One call in one job. All moments are in seconds since 1970; None where nobody knows.
 
     A call that was lost with its job, or has raised what `retry_on` names, and ran again, has a row
-    for each time.
+    for each time; one that had a backup has a row for each attempt.
 
     Attributes:
         call: Its number: calls are numbered from 1 as they are submitted.
         name: What its function is called; empty where nobody knows.
         state: "waiting" for a job, "sent" to one that has not answered it yet, "done", "failed",
-            "cancelled"; of what ran again "lost" with the job, or "retried" after it had raised.
+            "cancelled"; of what ran again "lost" with the job, or "retried" after it had raised; of
+            two attempts at the same time "stopped", when the other one had ended.
         job_id: The job; None while it has none.
         slot: Which of the job's slots it ran in, from 0.
         submitted: When `submit` was called, or soon after.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfexecutor import CallStoppedError
+from hfexecutor.events import BackupStarted
 
 
 def hang_once(path: str, number: int) -> int:
@@ -23,6 +24,8 @@ def hang_once(path: str, number: int) -> int:
 def test_the_backup_of_a_call_that_hangs_is_what_counts(make, tmp_path):
     path = str(tmp_path / "hung")
     with make(2, speculate=True) as executor:
+        told: list[BackupStarted] = []
+        executor.events.listen(told.append, kinds=[BackupStarted])
         begun = time.monotonic()
         futures = [executor.submit(hang_once, path, number) for number in range(12)]
         assert [future.result(90) for future in futures] == list(range(12))
@@ -30,7 +33,12 @@ def test_the_backup_of_a_call_that_hangs_is_what_counts(make, tmp_path):
         stats = executor.stats()
         assert (stats.backups, stats.retried, stats.done, stats.failed) == (1, 0, 12, 0)
         assert futures[3].logs() == "second\n"
-        assert futures[3].job_id != ""
+        (event,) = told
+        assert (event.call, event.job_id) == (4, futures[3].job_id)
+        assert event.first_job_id not in {None, event.job_id}
+        assert event.seconds > event.median
+        rows = {c.state: c.job_id for c in executor.timeline().calls if c.call == 4}
+        assert rows == {"stopped": event.first_job_id, "done": event.job_id}
         begun = time.monotonic()
     assert time.monotonic() - begun < 30, "the other attempt was stopped"
 

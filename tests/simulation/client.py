@@ -114,6 +114,7 @@ class Client:
             do.Fail: checks.fail,
             do.CancelFuture: checks.cancel_future,
             do.NotifyCancelled: checks.notify,
+            do.BackupStarted: lambda _: None,
             do.Report: self._report,
             do.Finish: self._finish,
         }

@@ -8,6 +8,7 @@ import pytest
 
 from hfexecutor import events
 from hfexecutor.timeline import recorder as module
+from hfexecutor.timeline.lanes import lanes_of
 from hfexecutor.timeline.recorded import recording_of
 from hfexecutor.timeline.recorder import Recorder
 
@@ -179,3 +180,41 @@ def test_it_may_be_asked_while_events_come(recorder):
             assert (call.state == "done") == (call.heard is not None)
     thread.join()
     assert len(recording_of(recorder.snapshot()).calls) == 2999
+
+
+def with_backup(recorder):
+    submit(recorder, 1)
+    start(recorder)
+    start(recorder, "j2")
+    recorder(events.CallsSent(107.0, (1,), "j1"))
+    recorder(events.BackupStarted(117.0, 1, "j2", "j1", 10.0, 2.0))
+
+
+def test_a_backup_that_is_under_way_is_a_row_of_its_own(recorder):
+    with_backup(recorder)
+    rows = [(c.state, c.job_id, c.sent) for c in recording_of(recorder.snapshot()).calls]
+    assert rows == [("sent", "j2", 117.0), ("sent", "j1", 107.0)]
+
+
+@pytest.mark.parametrize(("winner", "sent", "other"), [("j1", 107.0, "j2"), ("j2", 117.0, "j1")])
+def test_of_two_attempts_the_one_without_the_outcome_was_stopped(recorder, winner, sent, other):
+    with_backup(recorder)
+    recorder(ended(120.0, 1, winner, 2.0, None, 117.5, 0))
+    stopped, done = recording_of(recorder.snapshot()).calls
+
+    assert (stopped.state, stopped.job_id, stopped.heard) == ("stopped", other, 120.0)
+    assert (done.state, done.job_id, done.sent, done.began) == ("done", winner, sent, 117.5)
+
+
+def test_what_was_stopped_leaves_its_slot_to_others(recorder):
+    with_backup(recorder)
+    recorder(ended(120.0, 1, "j2", 2.0, None, 117.5, 0))
+    submit(recorder, 2, 3, at=107.0)
+    recorder(events.CallsSent(107.0, (2,), "j1"))
+    recorder(ended(119.0, 2, "j1", 11.0, None, 108.0, 0))
+    recorder(events.CallsSent(121.0, (3,), "j1"))
+    recorder(ended(124.0, 3, "j1", 2.0, None, 121.5, 1))
+    recording = recording_of(recorder.snapshot())
+    lanes = lanes_of(recording.jobs, recording.calls, 200.0)
+    bars = [[(b.began, b.ended, b.lost) for b in lane.bars] for lane in lanes[:2]]
+    assert bars == [[(108.0, 119.0, False)], [(107.0, 120.0, True), (121.5, 123.5, False)]]
