@@ -3,12 +3,16 @@
 Only requests that may safely be repeated come here: reads, and cancels. What may pass (408, 429,
 5xx, timeouts, resets) is asked again with growing, jittered pauses until `give_up_after` seconds
 are over; everything else is final at once. Each pause is logged with its reason.
+
+A process may stand still, as with its machine's lid closed, and find its connections dead when it
+goes on. That time is not the Hub's: of each try at most half a minute counts, and of each pause
+what it was meant to be.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential, wait_random
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TransientError", "persist"]
 
 _LOG: Final = logging.getLogger("hfexecutor.hub")
+_LONGEST_TRY: Final = 30.0  # seconds: no request waits longer for an answer
 _QUIET_TRIES: Final = 2  # the first hiccups are nobody's business
 _BACKOFF: Final = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 0.5)
 
@@ -47,36 +52,46 @@ class TransientError(Exception):
         self.wait = wait
 
 
-class _Patience(NamedTuple):
+class _Patience:
     """The time that one request has, and what tenacity asks about it."""
 
-    clock: Clock
-    started: float
-    seconds: float
-    doing: str
-    advice: Callable[[], str]
+    def __init__(self, clock: Clock, seconds: float, doing: str, advice: Callable[[], str]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._doing = doing
+        self._advice = advice
+        self._spent = 0.0
+
+    async def attempt(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make one try, and count the time that it takes."""
+        began = self._clock.now()
+        try:
+            return await attempt()
+        finally:
+            self._spent += min(self._clock.now() - began, _LONGEST_TRY)
 
     def over(self, state: RetryCallState) -> bool:
         """Stop when the next try would come too late."""
-        return self.clock.now() + state.upcoming_sleep - self.started > self.seconds
+        return self._spent + state.upcoming_sleep > self._seconds
 
     def tell(self, state: RetryCallState) -> None:
-        """Log why there is a pause."""
+        """Log why there is a pause, and count it."""
+        self._spent += state.upcoming_sleep
         level = logging.INFO if state.attempt_number <= _QUIET_TRIES else logging.WARNING
         pause = state.upcoming_sleep
         _LOG.log(
-            level, "Could not %s: %s; next try in %.1f s", self.doing, _cause(state).seen, pause
+            level, "Could not %s: %s; next try in %.1f s", self._doing, _cause(state).seen, pause
         )
 
     def give_up(self, state: RetryCallState) -> None:
         """Raise the error that says what was seen last, how often and for how long."""
         cause = _cause(state)
         tries = "once" if state.attempt_number == 1 else f"{state.attempt_number} times"
-        lasted = self.clock.now() - self.started
         kind = RateLimitedError if cause.limited else HubUnavailableError
         raise kind(
-            f"Could not {self.doing}: tried {tries} in {lasted:.0f} s, seen last: {cause.seen}. "
-            f"{SLOWER if cause.limited else self.advice()}"
+            f"Could not {self._doing}: tried {tries} in {self._spent:.0f} s, "
+            f"seen last: {cause.seen}. "
+            f"{SLOWER if cause.limited else self._advice()}"
         ) from cause
 
 
@@ -101,7 +116,7 @@ async def persist(
         HubUnavailableError: The time is over; the message says what was seen last.
         RateLimitedError: The same, and it was the Hub that asked to wait.
     """
-    patience = _Patience(clock, clock.now(), give_up_after, doing, advice)
+    patience = _Patience(clock, give_up_after, doing, advice)
     retrying = AsyncRetrying(
         sleep=clock.sleep,
         retry=retry_if_exception_type(TransientError),
@@ -110,11 +125,7 @@ async def persist(
         before_sleep=patience.tell,
         retry_error_callback=patience.give_up,
     )
-    return await retrying(_once, attempt)
-
-
-async def _once(attempt: Callable[[], Awaitable[T]]) -> T:
-    return await attempt()
+    return await retrying(patience.attempt, attempt)
 
 
 def _cause(state: RetryCallState) -> TransientError:

@@ -94,3 +94,28 @@ def test_the_reason_of_a_pause_is_logged_and_louder_when_it_persists(clock, capl
 
     assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "WARNING"]
     assert "Could not list the jobs of org: HTTP 502; next try in " in caplog.text
+
+
+def test_a_process_that_stood_still_during_a_try_has_not_used_up_its_patience(clock):
+    """Its machine slept: the connection is dead, and the network takes a moment to be back."""
+    tries = iter([3600.0, 5.0, 5.0])
+
+    async def attempt():
+        seconds = next(tries, None)
+        if seconds is None:
+            return "fine"
+        clock.time += seconds
+        raise TransientError("connection reset")
+
+    assert run(attempt, clock, give_up_after=60.0) == "fine"
+
+
+def test_what_it_takes_to_fail_counts(clock):
+    async def attempt():
+        clock.time += 10.0
+        raise TransientError("no answer within 10 s")
+
+    began = clock.time
+    with pytest.raises(HubUnavailableError, match="tried 5 times in"):
+        run(attempt, clock, give_up_after=60.0)
+    assert clock.time - began <= 60.0
