@@ -138,8 +138,9 @@ class HubExecutor(SubmittingExecutor):
             ``reuse_workers=False``, and where ports are of no use) go through a private bucket of
             the namespace, ``hfexecutor-values``: arguments for which a launch request has no room,
             and results of more than 4 MiB, which a log may not keep. Who may read the namespace can
-            read them there until the executor is shut down. With False such a call ends with
-            ``PayloadTooLargeError``, as it does where there can be no bucket.
+            read them there until the executor is shut down. With False, and where there can be no
+            bucket, such a call ends with ``PayloadTooLargeError``, and results of up to 64 MiB come
+            through the log, which may lose some.
         slots_per_job: Calls that run at once in one job, each in a process of its own. "auto", the
             default, is one on each vCPU of the flavor, or one on each GPU where it has some: then
             ``CUDA_VISIBLE_DEVICES`` shows each its own, unless `env` sets it. 1 gives each running

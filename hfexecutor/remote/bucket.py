@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from .buffers import Buffer
 
-__all__ = ["MOST_IN_LOG", "Bucket", "NoRoomError", "StoredArgumentError"]
+__all__ = ["MOST_IN_LOG", "MOST_WITHOUT_BUCKET", "Bucket", "NoRoomError", "StoredArgumentError"]
 
 MOST_IN_LOG = 4 << 20  # bytes of a result: a log may be a window of a thousand lines
+# Bytes of one that has no other way: it is computed and paid for, and most windows are not missed.
+MOST_WITHOUT_BUCKET = 64 << 20
 _LATE_SECONDS = 60.0  # that an argument may take to show
 _WRONG_SECONDS = 5.0  # the same, while something else is there
 _PAUSES = (0.01, 1.0)  # between two looks for it
@@ -33,7 +35,7 @@ class StoredArgumentError(Exception):
 
 
 class NoRoomError(Exception):
-    """A result is too large for the log, and there is no other way; the text says why."""
+    """A result cannot be put into the bucket; the text says why."""
 
 
 class Bucket:

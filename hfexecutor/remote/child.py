@@ -13,7 +13,7 @@ import sys
 import time
 
 from . import client_names, outcomes, pickling, pipes, shared_memory
-from .bucket import MOST_IN_LOG, NoRoomError
+from .bucket import MOST_IN_LOG, MOST_WITHOUT_BUCKET, NoRoomError
 from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
 from .entries import CALL_HEAD_BYTES, body_of, buffers_of, head_of, kinds_of, unpack_archive
@@ -222,7 +222,9 @@ class Child:
             details = bucket.write(payload, layout_of(payload[0]))
             status = outcomes.IN_BUCKET
         except NoRoomError as error:
-            details = {"size": size, "limit": MOST_IN_LOG, "why": str(error)}
+            if size <= MOST_WITHOUT_BUCKET:
+                return outcomes.VALUE, call, start, duration, payload
+            details = {"size": size, "limit": MOST_WITHOUT_BUCKET, "why": str(error)}
             status = outcomes.TOO_LARGE
         return status, call, start, duration, [outcomes.json_payload(details)]
 
