@@ -227,8 +227,8 @@ def head_of(data: bytes | bytearray) -> tuple[int, int, float, int]:
 
     The numbers of the function and of the need, the limit (0: none), and how many buffers it names.
     """
-    function, need, limit, count = _CALL.unpack_from(data)
-    return function, need, limit, count
+    head: tuple[int, int, float, int] = _CALL.unpack_from(data)
+    return head
 
 
 def function_of(data: bytes | bytearray) -> int:
