@@ -153,7 +153,7 @@ def test_a_view_keeps_its_executor_and_is_kept_by_nobody(make):
         ({"max_workers": 3}, "max_workers is one that all calls of an executor share"),
         ({"token": "hf_x"}, "token is one that all calls of an executor share; with_options"),
         ({"initargs": ()}, "initargs is one that all calls of an executor share"),
-        ({"speed": 3}, "speed is no option; with_options.. takes flavor, on_memory_error"),
+        ({"speed": 3}, "speed is no option; with_options.. takes flavor, scheduling_timeout"),
         ({"max_retries": -1}, "max_retries must be 0 or more"),
         ({"call_timeout": "soon"}, "call_timeout must be seconds"),
         ({"retry_on": 3}, "retry_on must be an exception's type"),

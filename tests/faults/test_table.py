@@ -96,7 +96,7 @@ TABLE: dict[str, Row] = {
     ),
     "a launch is limited": values(f.Refuse(429, route=POST, times=2, retry_in=1)),
     "everything is limited now and then": values(f.Refuse(429, probability=0.2, retry_in=1)),
-    "lists fail": values(f.Refuse(502, route=LIST, times=4)),
+    "lists fail": values(f.Refuse(502, route=LIST, times=2)),
     "a page of HTML comes in place of a list": values(f.Garble(route=LIST, times=2)),
     "lists hang": values(f.Hang(route=LIST, nth=1)),
     "the hardware list fails": values(f.Refuse(504, route=HARDWARE, times=2)),
