@@ -342,6 +342,9 @@ class Channel:
         delivered = known or failure is DoorFailure.FORGED
         self._perhaps = self._perhaps or failure is DoorFailure.AMBIGUOUS
         waited = now - message.begun
+        if not self._tries and waited > 2 * self._send().patience:
+            # No try takes so long: the process stood still, and that time is not the door's.
+            self._message, waited = message._replace(begun=now), 0.0
         if not self._may_pass(failure, status) or (
             self.door is Door.NEW and waited > self._rules.door_wait
         ):

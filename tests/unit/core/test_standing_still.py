@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from core_stories import Story, make_call
 
 from hfexecutor.core import commands as do
@@ -42,3 +43,21 @@ def test_outcomes_that_were_said_meanwhile_count_although_the_job_has_left() -> 
     story.outcome(worker, 1, 2)
     (complete,) = story.said(do.Complete)
     assert [done.call.id for done in complete.completions] == [1, 2]
+
+
+@pytest.mark.parametrize("failure", [ev.DoorFailure.UNREACHABLE, ev.DoorFailure.AMBIGUOUS])
+def test_a_first_message_that_was_on_its_way_is_sent_again(failure: ev.DoorFailure) -> None:
+    story = Story(give_up_after=300.0, slots_per_job=2, max_retries=0)
+    story.submit(make_call(1))
+    worker = story.start()
+    story.hello(worker, 2)
+    (send,) = story.said(do.Send)
+    stand_still(story)
+    story.tell(ev.Unanswered(worker, send.number, failure, 0, "connection reset"))
+    assert not story.said(do.CancelJob)
+    (again,) = story.until(do.Send)
+    assert again.number == send.number
+    story.answer(again)
+    story.outcome(worker, 1)
+    (complete,) = story.said(do.Complete)
+    assert [done.call.id for done in complete.completions] == [1]
