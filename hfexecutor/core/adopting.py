@@ -67,6 +67,7 @@ class Adopting:
         self._over: set[int] = set()  # numbers of calls that have ended
         self.numbers: dict[bytes, int] = {}
         self.keys: dict[int, str] = {}
+        self._others: dict[int, list[str]] = {}  # workers that hold a call besides its own, by id
         self._second: list[ev.JobSeen] = []  # of launches that another job answers as well
         self.listed = False
 
@@ -169,6 +170,8 @@ class Adopting:
         if known is None or known.worker == worker.id:
             return None
         known.lost = max(known.lost, 1)  # another one has had it, too: whichever answers
+        if holds and known.worker:  # one of the two has given it back since; which, nobody says
+            self._others.setdefault(number, []).append(worker.id)
         if not holds or known.worker or known.delayed:  # delayed: it has raised elsewhere
             return None
         pending.take(known)
@@ -240,11 +243,24 @@ class Adopting:
                 return
         open_calls = state.pending.open.values()
         for call in [call for call in open_calls if not call.worker and not call.delayed]:
+            if self._is_elsewhere(call):
+                continue
             why = self._ends.reasons.pop(call.id, None)
             if len(state.pending.of(call.number)) > 1:  # another attempt may do better
                 self._forget(call)
                 continue
             self._ends.fail(call, why or JobLostError("the call was handed to no job"))
+
+    def _is_elsewhere(self, call: Call) -> bool:
+        """Look for another worker that says it holds a call; say whether there is one."""
+        state, others = self._state, self._others.get(call.id, [])
+        while others:
+            if (worker := state.workers.get(others.pop())) is not None:
+                state.pending.take(call)
+                worker.board([call])
+                state.touch(worker)
+                return True
+        return False
 
 
 def _rank(completion: Completion) -> tuple[bool, int]:

@@ -102,6 +102,24 @@ def test_a_job_that_lives_is_asked_for_everything_by_a_number_that_nobody_has_us
     assert told.machine.adopting.is_complete
 
 
+def test_a_call_that_was_given_back_is_waited_for_where_it_went():
+    told = story()
+    told.list(seen("a"), seen("b"))
+    told.tell(ev.Heard("a", (ev.Hello(1, True), ev.Held((1,)))))
+    sends = told.said(do.Send)
+    told.hello("b")
+    sends += told.said(do.Send)
+    for send in sends:
+        told.answer(send, ev.Held((1,) if send.worker == "b" else ()))
+    told.list(seen("a", "COMPLETED"), seen("b"))
+    told.tell(ev.LogEnded("a", 1, said=True))
+    read_in_vain(told, "a")
+
+    assert failed(told) == {}
+    told.outcome("b", 1)
+    assert completed(told) == [1]
+
+
 def test_what_is_heard_after_that_is_acknowledged_at_once_so_that_the_job_may_leave():
     told = story()
     told.list(seen("a"))
