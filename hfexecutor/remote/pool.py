@@ -260,10 +260,11 @@ class Pool:
             self._look_at(slot, now)
         if self._starts_with == _IN_INITIALIZER:
             self._let_initialize()
-        self._deal(now)
-        self._start_missing(now)
+        # First, for it may turn out that what calls wait for is there already.
         if self.queue and not self._closed:
             self._install(self.environments.next_install(self.queue.needs()), now)
+        self._deal(now)
+        self._start_missing(now)
 
     # --- what calls need ------------------------------------------------------------------------
 
