@@ -98,20 +98,25 @@ time.sleep(600)
 
 
 def test_files_of_killed_clients_and_of_runs_without_jobs_are_found_and_deleted(
-    hub, surroundings, shell, tmp_path, until
+    hub, surroundings, here, tmp_path, until, monkeypatch, capsys
 ):
     pytest.importorskip("hf_xet")
-    env = {"TMPDIR": str(tmp_path)}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def run(*words):
+        code = cli.main(words)
+        return code, *capsys.readouterr()
+
     script = tmp_path / "script.py"
     script.write_text(LEFT_BEHIND)
     with subprocess.Popen(
         [sys.executable, str(script)],
-        env={**surroundings, **env},
+        env={**surroundings, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout.readline() == "done\n"
-        assert "folder" not in shell("sweep", "--json", env=env).stdout  # it is in use
+        assert "folder" not in run("sweep", "--json")[1]  # it is in use
         process.kill()
     (folder,) = tmp_path.glob("hfexecutor-results-*")
     other = tmp_path / "hfexecutor-somebody-s"
@@ -126,26 +131,26 @@ def test_files_of_killed_clients_and_of_runs_without_jobs_are_found_and_deleted(
 
     words = ("sweep", "--silent-for", "0.2", "--older-than", "0")
     until(lambda: hub.running == 0)
-    young = json.loads(shell("sweep", "--json", env=env).stdout)
+    young = json.loads(run("sweep", "--json")[1])
     assert [one["kind"] for one in young] == ["folder"]  # files of today may have an owner
-    found = shell(*words, "--json", env=env)
-    assert found.returncode == 1
-    values = {one["kind"]: one for one in json.loads(found.stdout)}
+    code, found, _ = run(*words, "--json")
+    assert code == 1
+    values = {one["kind"]: one for one in json.loads(found)}
     assert set(values) == {"folder", "values"}
     assert values["folder"]["place"] == str(folder)
     assert (values["values"]["run"], values["values"]["bytes"]) == (RUN, 2000)
     assert not values["values"]["deleted"]
-    dry = shell(*words, env=env)
-    assert dry.returncode == 1
-    assert "nothing is deleted without --yes (2 found)" in dry.stderr
-    assert RUN in dry.stdout
+    code, found, said = run(*words)
+    assert code == 1
+    assert "nothing is deleted without --yes (2 found)" in said
+    assert RUN in found
 
-    done = shell(*words, "--yes", env=env)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 deleted")
+    code, done, _ = run(*words, "--yes")
+    assert (code, done.splitlines()[-1]) == (0, "2 deleted")
     assert not folder.exists()
     assert other.exists()
     assert [one.path for one in api.list_bucket_tree(bucket, recursive=True)] == [theirs]
-    assert shell(*words, env=env).stdout == "no job of ours is running\n"
+    assert run(*words)[1] == "no job of ours is running\n"
 
 
 def test_files_of_a_run_that_has_a_job_are_left_alone(hub, on, shell, tmp_path):

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
+from hfexecutor.payload import package
+
 PACKAGE = Path(importlib.util.find_spec("hfexecutor").origin).parent
+REMOTE = "hfexecutor.remote"
 # In the middle: what decides and translates, so that a test needs no clock, socket or process.
 PURE = [
     "hfexecutor.core",
@@ -175,6 +178,22 @@ def test_what_travels_names_itself_relatively():
     }
 
     assert absolute == set()
+
+
+def test_what_says_that_a_job_has_another_python_travels_as_sources():
+    """Compiled code is of one Python: a module that these import has to be among them."""
+    needed, open_ = set(), {"hfexecutor.remote.refusal"}
+    while open_:
+        name = open_.pop()
+        needed.add(name)
+        open_ |= {
+            one.target
+            for one in imports()[name]
+            if within(one.target, REMOTE) and not one.typing and not one.lazy
+        } - needed
+
+    sent = {name.replace(package._NAME_THERE, REMOTE) for name in package._FOR_REFUSAL}
+    assert needed - {REMOTE} <= sent
 
 
 def test_the_embedded_hub_is_an_island():
