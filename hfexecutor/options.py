@@ -128,6 +128,10 @@ def _yes_or_no(name: str, value: bool) -> bool:
     return value
 
 
+def _yes_no_or_none(name: str, value: bool | None) -> bool | None:
+    return None if value is None else _yes_or_no(name, value)
+
+
 def _flavors(name: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the flavors of a list in its order, or the one that is given."""
     if given is None:
@@ -423,7 +427,7 @@ class Options:
     timeout: float = _option(_timeout, None)
     idle_timeout: float = _option(_idle_timeout, 60.0)
     reuse_workers: bool = _option(_yes_or_no, True)
-    bucket: bool = _option(_yes_or_no, True)
+    bucket: bool | None = _option(_yes_no_or_none, None)
     slots_per_job: int | Literal["auto"] = _option(_slots, "auto")
     call_timeout: float | None = _option(_call_timeout, None, of_calls=True)
     max_retries: int = _option(_retries, 2, of_calls=True)

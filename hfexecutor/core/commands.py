@@ -61,7 +61,7 @@ class Launch(NamedTuple):
 class Post(NamedTuple):
     """Send the launch request. Answered by Launched or LaunchFailed.
 
-    `port` is None for a job without a door.
+    `port` is None for a job without a door; `results`: it has a place for large ones in the bucket.
     """
 
     worker: str
@@ -71,6 +71,7 @@ class Post(NamedTuple):
     slots: int
     one_shot: bool
     port: int | None
+    results: bool = False
 
 
 class Withdraw(NamedTuple):

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from hfexecutor.core.call import Call
     from hfexecutor.errors import HubExecutorError
 
@@ -255,6 +257,10 @@ class Outcome(Protocol):
     duration: float
     began: float
     slot: int
+
+    @property
+    def payload(self) -> Sized:
+        """What belongs to the status."""
 
 
 class Hello(NamedTuple):

@@ -191,6 +191,8 @@ class Incoming:
 
     def _note_end(self, worker: Worker, call: Call, done: ev.Done) -> None:
         state, outcome, where = self._state, done.outcome, worker.describe()
+        if worker.one_shot:
+            self._storing.note_size(outcome)
         if call.options.speculate:
             self._note_pace(worker, call, outcome)
         # Its future may have been cancelled in this moment, in another thread.

@@ -84,15 +84,17 @@ class Launches:
         worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job
         state.budget.sent(worker.id, state.now)
         state.touch(worker)
+        calls = tuple(worker.held.values())
         state.do(
             do.Post(
                 worker.id,
                 worker.kind,
                 event.attempt,
-                tuple(worker.held.values()),
+                calls,
                 worker.slots,
                 worker.one_shot,
                 worker.port,
+                results=worker.one_shot and self._storing.keeps_results(calls),
             )
         )
 

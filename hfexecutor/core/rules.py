@@ -21,7 +21,7 @@ class Limits(NamedTuple):
         give_up_after: For how long a launch is repeated.
         room: Bytes of calls that a launch request can carry beside the other options; as many as
             there are where nobody says.
-        bucket: What is larger may go through a bucket.
+        bucket: What is larger may go through a bucket: False never, None once something is.
         max_cost: Dollars that all jobs together may cost; None without a limit.
         timeout: Seconds after which the Hub ends a job.
     """
@@ -31,7 +31,7 @@ class Limits(NamedTuple):
     reuse_workers: bool = True
     give_up_after: float = 300.0
     room: float = math.inf
-    bucket: bool = False
+    bucket: bool | None = False
     max_cost: float | None = None
     timeout: float = math.inf
 

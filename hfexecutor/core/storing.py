@@ -21,6 +21,8 @@ from hfexecutor.core import commands as do
 from hfexecutor.core import failures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hfexecutor.core import events as ev
     from hfexecutor.core.call import Call
     from hfexecutor.core.ends import Ends
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["IN_BUCKET", "Storing"]
 
 IN_BUCKET = b"S"  # an outcome that says where the value is
+_TOO_LARGE = b"L"  # one that says that it has no way back
+_LARGE_BYTES = 4 << 20  # of a result: the next jobs have a place in the bucket for theirs
 _AHEAD = 2  # times as many calls as may run: others' arguments are stored when it is their turn
 
 
@@ -44,6 +48,7 @@ class Storing:
         self._storing: set[bytes] = set()
         self._waiting: dict[int, Call] = {}  # by id, for what is being stored
         self._collecting: dict[int, do.Collect] = {}  # by id of the call
+        self._large_results = False  # there was one
 
     def __repr__(self) -> str:
         return f"<Storing {len(self._storing)}, {len(self._stored)} stored>"
@@ -61,8 +66,8 @@ class Storing:
                 call.stored = bool(call.buffers)
             if call.size <= limits.room:
                 return True
-            if call.stored or not call.buffers or not limits.bucket:
-                why = "" if limits.bucket else "bucket=False was given"
+            if call.stored or not call.buffers or limits.bucket is False:
+                why = "bucket=False was given" if limits.bucket is False else ""
                 self._ends.fail(call, failures.too_large(call, limits.room, why))
             elif len(self._waiting) >= _AHEAD * limits.max_workers:
                 return False
@@ -109,6 +114,21 @@ class Storing:
         ]
 
     # --- results -----------------------------------------------------------------------------
+
+    def keeps_results(self, calls: Iterable[Call]) -> bool:
+        """Say whether a job for these calls has a place for large results.
+
+        Most runs have none, and a mount takes time with each job. So unless the user knows it
+        (`bucket=True`), it is for those that pass large values, and once a result was large: what
+        is large and comes before goes through the log.
+        """
+        bucket = self._state.limits.bucket
+        return self._large_results or any(c.stored for c in calls) if bucket is None else bucket
+
+    def note_size(self, outcome: ev.Outcome) -> None:
+        """Remember that results are large, if this one of a job without a door is."""
+        if outcome.status in {IN_BUCKET, _TOO_LARGE} or len(outcome.payload) > _LARGE_BYTES:
+            self._large_results = True
 
     def is_collecting(self, call: Call) -> bool:
         """Whether the value of a call is on its way from the bucket."""

@@ -30,6 +30,10 @@ logger = logging.getLogger("hfexecutor")
 
 UPLOADS: Final = 2  # at once: each takes several connections
 DOWNLOADS: Final = 4
+_NOT_BEFORE: Final = (
+    "no value of this run was large before, so its job had none (calls from now on have one, and "
+    "with bucket=True all)"
+)
 _LEAVE: Final = 30.0  # seconds that the end of a run waits until its files are removed
 
 
@@ -98,9 +102,10 @@ class Values:
         """
         if not command.one_shot:
             return Mounts()
-        if not self._options.bucket:
-            return Mounts(why_not="bucket=False was given")
         volumes, arguments, results, why_not = [], None, None, self._why_not
+        if not command.results:
+            given = self._options.bucket is not None
+            why_not = "bucket=False was given" if given else _NOT_BEFORE
         if any(call.stored for call in command.calls):
             arguments = ARGUMENTS
             bucket = await self._bucket()

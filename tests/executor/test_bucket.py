@@ -79,8 +79,15 @@ def test_what_several_calls_refer_to_is_uploaded_once(hub):
 
 
 @pytest.mark.slow
-def test_small_values_leave_nothing_but_a_place_for_large_ones(hub):
+def test_a_bucket_is_mounted_once_a_value_was_large_or_it_is_asked_for(hub):
     with without_door(hub) as executor:
+        assert executor.submit(pow, 2, 5).result() == 32
+        assert files(hub, executor) == {}
+        assert executor.submit(bytes, SIZE).result() == bytes(SIZE)  # through the log
+        assert files(hub, executor) == {}
+        assert executor.submit(pow, 2, 5).result() == 32
+        assert list(files(hub, executor)) == ["results/run"]
+    with without_door(hub, bucket=True) as executor:
         assert executor.submit(pow, 2, 5).result() == 32
         assert list(files(hub, executor)) == ["results/run"]
     assert files(hub, executor) == {}
@@ -117,7 +124,7 @@ def test_a_job_that_is_detached_leaves_its_result_for_who_attaches(hub):
 
 def test_a_bucket_that_is_refused_launches_nothing_for_what_is_large(hub_with):
     with hub_with(f.Refuse(403, message="no right to buckets", route=MAKE)) as hub:
-        with without_door(hub) as executor:
+        with without_door(hub, bucket=True) as executor:
             with pytest.raises(PayloadTooLargeError) as raised:
                 executor.submit(len, bytes(SIZE)).result()
             for word in ("5,242,", "at most 500,000", "no right to buckets", "reuse_workers=True"):
@@ -165,21 +172,24 @@ def test_an_upload_that_goes_on_failing_is_an_error(hub_with, monkeypatch):
 
 @pytest.mark.slow
 def test_a_result_may_show_late(hub_with):
-    with hub_with(f.LateWrites(seconds=1.0)) as hub, without_door(hub) as executor:
+    with hub_with(f.LateWrites(seconds=1.0)) as hub, without_door(hub, bucket=True) as executor:
         assert len(executor.submit(bytes, SIZE).result()) == SIZE
 
 
 @pytest.mark.slow
 def test_a_result_that_never_shows_is_an_error(hub_with, monkeypatch):
     monkeypatch.setattr(values_bucket, "LATE", -1.0)
-    with hub_with(f.LoseWrites()) as hub, without_door(hub) as executor:
+    with hub_with(f.LoseWrites()) as hub, without_door(hub, bucket=True) as executor:
         with pytest.raises(JobLostError, match=r"5,242,\d+ bytes"):
             executor.submit(bytes, SIZE).result()
 
 
 @pytest.mark.slow
 def test_a_result_that_is_spoilt_on_its_way_is_read_again(hub_with):
-    with hub_with(f.SpoilContent(at=100, times=1)) as hub, without_door(hub) as executor:
+    with (
+        hub_with(f.SpoilContent(at=100, times=1)) as hub,
+        without_door(hub, bucket=True) as executor,
+    ):
         assert executor.submit(bytes, SIZE).result() == bytes(SIZE)
 
 
@@ -197,7 +207,7 @@ def test_a_result_that_somebody_has_changed_is_never_taken_for_it(hub, monkeypat
         return size
 
     monkeypatch.setattr(values_bucket.ValuesBucket, "_size", change)
-    with without_door(hub) as executor:
+    with without_door(hub, bucket=True) as executor:
         with pytest.raises(JobLostError, match="not what that was"):
             executor.submit(bytes, SIZE).result()
     assert changed

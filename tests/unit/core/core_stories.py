@@ -25,8 +25,8 @@ def make_call(call_id: int, *, size: int = 10, function: Function | None = None,
     return call
 
 
-def outcome(duration: float = 0.0, status: bytes = b"V") -> Any:
-    return SimpleNamespace(status=status, duration=duration)
+def outcome(duration: float = 0.0, status: bytes = b"V", size: int = 0) -> Any:
+    return SimpleNamespace(status=status, duration=duration, payload=range(size))
 
 
 class Story:

@@ -182,3 +182,34 @@ def test_one_that_is_killed_meanwhile_is_over():
     assert told.said(do.Fail)
     told.tell(ev.Collected(1, outcome()))
     assert completed(told) == []
+
+
+def results(told: Story) -> bool:
+    """Start the next job; say whether it has a place for large results."""
+    (post,) = [s for s in told.admit(told.launches.popleft()) if isinstance(s, do.Post)]
+    return post.results
+
+
+@pytest.mark.parametrize("bucket", [True, False])
+def test_whether_jobs_have_a_place_for_large_results_can_be_said(bucket):
+    told = story(bucket=bucket)
+    told.submit(make_call(1))
+    assert results(told) is bucket
+
+
+def test_else_the_first_large_value_gives_one_to_the_jobs_after_it():
+    told = story(bucket=None, max_workers=2)
+    told.submit(make_call(1), make_call(2))
+    launch = told.launches[0]
+    assert not results(told)
+    told.tell(ev.Launched(launch.worker, launch.attempt, told.job(launch.worker)))
+    told.hello(launch.worker, door=False)
+    told.tell(ev.Heard(launch.worker, (ev.Done(1, outcome(size=5 << 20)),)))
+    assert results(told)
+
+
+def test_a_job_that_was_given_large_arguments_has_one():
+    told = story(bucket=None)
+    told.submit(large(1, b"a"))
+    told.tell(ev.Stored(b"a"))
+    assert results(told)
