@@ -406,6 +406,16 @@ MUTANTS = (
         "        body",
     ),
     Mutant(
+        "a buffer counts as there with its first range",
+        "        moving.missing -= 1\n",
+        "        moving.missing = 0\n",
+    ),
+    Mutant(
+        "a range that arrived changed is believed",
+        " or digest_of(data) != part.digest:",
+        ":",
+    ),
+    Mutant(
         "what was heard at a door is asked for again",
         "        self._number, self.position, self._fruitful = 0, position, said\n",
         "        self._number, self._fruitful = 0, said\n",

@@ -708,6 +708,31 @@ def test_an_installation_is_said_when_it_begins_and_when_it_ends(fails):
     ]
 
 
+def test_what_another_installation_has_brought_is_seen_although_nothing_else_happens():
+    needs = enumerate(({"a": "a==1", "b": "b==1"}, {"a": "a==2"}, {"a": "a==1"}), 1)
+    driver = Driver(
+        *(
+            Entry(entries.NEED, number, 0, 1, json.dumps({"requirements": need}).encode())
+            for number, need in needs
+        ),
+        *(
+            Entry(entries.CALL, number, 0, 1, entries.call_head(0, number) + b"pickle")
+            for number in (1, 2, 3)
+        ),
+    )
+    driver.step()
+    driver.machine.installed(driver.now)
+    driver.step()
+    driver.fork()
+    driver.step()
+    driver.run(1)
+    driver.step()
+    driver.machine.install_failed("there is no such a", driver.now)
+
+    (give,) = (effect for effect in driver.step() if isinstance(effect, Give))
+    assert give.calls == [3]
+
+
 # --- the end of the worker
 
 
