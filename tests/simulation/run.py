@@ -86,6 +86,7 @@ class Run:
         self._submitted = False
         self._closed_at = -1.0
         self._load = 0.0
+        self._killers = 0  # calls that take their job along
         self.clock.later(0.0, self.submit)
         self.clock.later(checking.REGULAR, self._look_around)
         if plan.leaves:
@@ -108,6 +109,7 @@ class Run:
             call = user.make_call(self._next, work, heavy=heavy, options=options)
             self._load += plan.call_timeout if work.kind == "hang" else work.duration
             self._load += user.STRAGGLE * work.straggles
+            self._killers += work.kind == "killjob"
             self._load += work.fails * (work.duration + user.LONGEST_PAUSE)
             self._next += 1
             calls.append(call)
@@ -227,9 +229,12 @@ class Run:
         """When all calls have to have ended."""
         begun = max(self.plan.heals, self._closed_at)
         slots = min(self.plan.workers, 4)
-        starts = 40.0  # that follow each other; where no worker is used again, one for each call
+        # Starts that follow each other; where no worker is used again, one for each call; and each
+        # time that a call takes its job along.
+        starts, jobs = 40.0, max(1, slots // self.plan.slots)
         if self.client.machine.one_shot:
             starts += 1.5 * len(self.futures) / slots
+        starts += 1.5 * self._killers * (self.plan.retries + 1) / jobs
         waits = 3 * self.plan.scheduling_timeout
         return begun + waits + PATIENCE + 3 * self._load / slots + starts * (self.plan.cold[1] + 1)
 
