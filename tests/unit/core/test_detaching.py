@@ -132,3 +132,20 @@ def test_without_a_call_it_leaves_at_once():
     detach(told)
 
     assert told.said(do.Finish) == [do.Finish()]
+
+
+def test_where_no_job_takes_calls_yet_it_waits_for_the_first():
+    told = Story(max_workers=1)
+    told.submit(*[make_call(n) for n in range(1, 12)])
+    worker = told.start()
+    detach(told)
+    told.wait(300)
+    assert told.said(do.Finish) == []
+    told.hello(worker)
+    over: list[int] = []
+    while not told.said(do.Finish):
+        for send in told.said(do.Send):
+            over += handed(send)
+            told.answer(send)
+
+    assert sorted(over) == list(range(2, 12))  # the first went with the launch
