@@ -14,6 +14,7 @@
 - *memory*: the same for the memory of client and worker (resident, at its peak), less what it was
   before, in parts of the value, which is in it. What two processes share counts in both.
 - *shared*: seconds of a thousand calls on 4 jobs that all have the same 100 MB, and what was sent.
+  All jobs have imported numpy before. One call with another array tells what one transfer takes.
 - *beside*: milliseconds of a call that does nothing, on a worker with two slots, alone and while
   1 GB comes from the other slot.
 - *far*: seconds for 100 MB with ``profile="hub"``, where each connection carries 2 MiB/s and a
@@ -248,6 +249,14 @@ def memory(megabytes: int) -> None:
 # --- one value, many calls --------------------------------------------------------------------
 
 
+def import_numpy(_: int) -> None:
+    import time
+
+    import numpy as np  # noqa: F401
+
+    time.sleep(0.1)
+
+
 def first_of(array: Any) -> Any:
     return array[0]
 
@@ -261,16 +270,16 @@ def shared(calls: int, megabytes: int) -> None:
         executor.events.listen(
             lambda event: sent.append(0 if event.fetched else event.size), kinds=kinds
         )
-        list(executor.map(time.sleep, [0.1] * 16))  # all four are up
+        list(executor.map(import_numpy, range(16)))  # all four are up
         print(f"{calls:,} calls | seconds | MB sent")
-        for name in ("nothing", "a shared array", "the array itself"):
+        for name in ("nothing", "one call, an array", "a shared array", "the array itself"):
             sent.clear()
             begun = time.perf_counter()
             if name == "nothing":
                 list(executor.map(same, range(calls)))
             else:
                 one = executor.share(array) if name == "a shared array" else array
-                list(executor.map(first_of, [one] * calls))
+                list(executor.map(first_of, [one] * (1 if "one call" in name else calls)))
                 array = array + 1  # or it would be there already
             print(f"{name} | {time.perf_counter() - begun:.2f} | {sum(sent) / MEGABYTE:,.0f}")
 

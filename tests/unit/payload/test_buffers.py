@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import sys
 import weakref
 
 import pytest
@@ -59,6 +60,18 @@ def test_large_values_arrive_as_they_are(kind, size):
     assert len(frozen.buffers) == (size >= LARGE)
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("has_ctypes", [True, False])
+def test_very_large_values_arrive_as_they_are(kind, has_ctypes, monkeypatch):
+    value = kind(os.urandom(1 << 20) * 32 + b"end")
+    frozen = freeze(value)
+    if not has_ctypes:
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+    (made,) = load(frozen)
+    assert type(made) is kind
+    assert made == value
+
+
 def test_what_can_be_written_to_can_be_there_as_well_and_what_cannot_can_not():
     data = os.urandom(SIZE)
     writable, guarded = load(freeze(Array(bytearray(data)), Array(data)))
@@ -102,12 +115,32 @@ def test_memory_that_somebody_else_can_change_is_copied_although_it_is_read_only
     assert load(frozen)[0].memory[0] == 0
 
 
-def test_one_copy_serves_all_calls_that_have_the_same():
-    value, pickler = bytearray(os.urandom(SIZE)), Pickler()
+@pytest.mark.parametrize("place", [0, SIZE // 2, SIZE - 1])
+@pytest.mark.parametrize(
+    "as_argument",
+    [
+        lambda memory: memory,
+        Array,
+        lambda memory: Array(memoryview(memory).toreadonly()),
+        lambda memory: Array(memoryview(memory).toreadonly()[: SIZE - 1]),  # no address to be had
+    ],
+    ids=["bytearray", "memory", "read-only", "part"],
+)
+def test_one_copy_serves_all_calls_that_have_the_same(as_argument, place):
+    memory, pickler = bytearray(os.urandom(SIZE)), Pickler()
+    value = as_argument(memory)
     calls = [freeze(number, value, pickler=pickler) for number in range(3)]
     assert len({id(call.buffers[0]) for call in calls}) == 1
-    value[SIZE // 2] ^= 1
+    memory[min(place, calls[0].buffers[0].size - 1)] ^= 1
     assert freeze(value, pickler=pickler).buffers[0] is not calls[0].buffers[0]
+
+
+def test_memory_is_compared_with_what_it_was_also_where_somebody_else_has_the_same():
+    data, known = os.urandom(SIZE), buffers.Buffers()
+    kept, memory = known.of(memoryview(data)), bytearray(data)
+    assert [known.of(memoryview(memory)) for _ in range(3)] == [kept] * 3
+    memory[-1] ^= 1
+    assert known.of(memoryview(memory)).name != kept.name
 
 
 def test_much_comparing_is_told_once_with_what_spares_it(monkeypatch, caplog):
