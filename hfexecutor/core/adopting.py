@@ -184,7 +184,7 @@ class Adopting:
         """
         call = completion.call
         if completion.outcome.status == _VALUE or (self.is_complete and self._is_alone(call)):
-            self._end(call)
+            self.end(call)
             return False
         before = self._raised.get(call.number)
         if before is not None and before.call is call:
@@ -204,7 +204,7 @@ class Adopting:
         """Whether nobody runs another attempt of a call."""
         return all(other is call or other.delayed for other in self._state.pending.of(call.number))
 
-    def _end(self, call: Call) -> None:
+    def end(self, call: Call) -> None:
         """A call is over: so are its other attempts."""
         self._over.add(call.number)
         self._raised.pop(call.number, None)
@@ -229,7 +229,7 @@ class Adopting:
                 if call.id in state.pending.open and self._is_alone(call):
                     state.pending.close(call.id)
                     state.completions.append(completion)
-                    self._end(call)
+                    self.end(call)
         self._give_up()
 
     def _give_up(self) -> None:

@@ -197,7 +197,10 @@ class Incoming:
             self._note_pace(worker, call, outcome)
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
+        adopting = self._tracking.adopting
         if wanted and outcome.status == IN_BUCKET:
+            if adopting is not None:
+                adopting.end(call)
             self._storing.collect(call, outcome, worker)
             return
         if wanted and done.out_of_memory and self._retries.on_larger(call, worker):
@@ -206,7 +209,6 @@ class Incoming:
             self._retries.ask(call, outcome, where, worker.id)
             return
         completion = do.Completion(call, outcome, where, worker.id)
-        adopting = self._tracking.adopting
         if wanted and adopting is not None and adopting.doubts(completion):
             return
         state.pending.close(call.id)

@@ -6,6 +6,7 @@ from core_stories import Story, ids, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
+from hfexecutor.core.storing import IN_BUCKET
 from hfexecutor.errors import DetachedError, HubUnavailableError, JobLostError
 from hfexecutor.remote import entries as wire
 from hfexecutor.runtime.adopted import RULES
@@ -312,6 +313,27 @@ def test_a_value_counts_whichever_attempt_has_it_and_whatever_the_others_come_to
                 found += completed(told)
             assert found == [7]
             assert not told.machine.pending.open
+
+
+def test_a_value_that_is_in_the_bucket_counts_before_it_is_here():
+    """A call had raised and was run again in another job, by the process that is gone."""
+    second = 7 + (1 << 40)
+    for heard in (("a", "b"), ("b", "a")):
+        told = story()
+        told.list(seen("a"), seen("b"))
+        found: list[int] = []
+        for worker in heard:
+            of_second = ev.Done(second, outcome(status=IN_BUCKET))
+            done = ev.Done(7, outcome(status=b"E")) if worker == "a" else of_second
+            told.tell(ev.Heard(worker, (ev.Hello(1, True), done)))
+            found += completed(told)
+            told.answer(asked(told), ev.Held(()))
+            found += completed(told)
+        told.tell(ev.Collected(second, outcome()))
+        assert found + completed(told) == [second]
+        told.wait(1)
+        assert completed(told) == []
+        assert not told.machine.pending.open
 
 
 def test_one_that_was_stopped_is_not_what_a_call_has_come_to_if_another_has_raised():
