@@ -101,7 +101,7 @@ class Doors:
         call = state.pending.open.get(event.call)
         if worker is None or call is None or call.id not in worker.held:
             return
-        self._ends.fail(call, failures.no_room_here(worker, event.why))
+        self._ends.fail(call, failures.no_room_here(worker.describe(), event.why))
         worker.acknowledge(event.call)  # or it would keep the outcome, or say it in its log
         state.touch(worker)
 

@@ -104,11 +104,11 @@ def beyond_memory(call: Call, memory: float) -> PayloadTooLargeError:
     )
 
 
-def no_room_here(worker: Worker, why: str) -> PayloadTooLargeError:
+def no_room_here(where: str, why: str) -> PayloadTooLargeError:
     """Return the end of a call whose result this machine cannot hold."""
     return PayloadTooLargeError(
         f"the call has returned what this machine has no memory for: {why}. It ran in "
-        f"{worker.describe()}. Return less, or let the function write it to a bucket (volumes=)."
+        f"{where}. Return less, or let the function write it to a bucket (volumes=)."
     )
 
 

@@ -14,9 +14,29 @@ if TYPE_CHECKING:
     from hfexecutor.core.events import News
     from hfexecutor.core.fetching import Key
 
-__all__ = ["Arrival", "Arrivals"]
+__all__ = ["Arrival", "Arrivals", "CrowdedError", "check_room"]
 
 _LARGE: Final = 32 << 20  # bytes from which on it is asked first how much memory is free
+
+
+class CrowdedError(Exception):
+    """There is no memory as long as other outcomes are on their way."""
+
+
+def check_room(size: int, *, besides: int = 0) -> None:
+    """See that there is memory for so many bytes, `besides` what others are about to take.
+
+    Better an error than that the system ends this process, half way, for want of memory.
+
+    Raises:
+        MemoryError: There is not so much.
+        CrowdedError: There would be, but for the others.
+    """
+    free = memory.room() if size >= _LARGE else None
+    if free is None or size <= free - besides:
+        return
+    text = f"it has {size:,} bytes, and {max(0, free - besides):,} are free"
+    raise CrowdedError(text) if besides else MemoryError(text)
 
 
 class Arrival:
@@ -71,21 +91,13 @@ class Arrivals:
 
         Raises:
             MemoryError: There is not so much memory.
+            CrowdedError: Not as long as others are on their way.
         """
         arrival = self._of.get(key)
         if arrival is None:
-            self._see_room(key.size)
+            check_room(key.size, besides=sum(one.missing for one in self._of.values()))
             arrival = self._of[key] = Arrival(key.size, key.layout)
         return arrival
-
-    def _see_room(self, size: int) -> None:
-        """Refuse what would have the system end this process, half way, for want of memory."""
-        free = memory.room() if size >= _LARGE else None
-        if free is None:
-            return
-        free -= sum(arrival.missing for arrival in self._of.values())
-        if size > free:
-            raise MemoryError(f"it has {size:,} bytes, and {max(0, free):,} are free")
 
     def take(self, key: Key, call: int, size: int) -> tuple[News, ...]:
         """Note that so many bytes of a call's outcome are here; return it when all are."""

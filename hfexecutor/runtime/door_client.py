@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hfexecutor.core.events import (
     Answered,
@@ -29,7 +29,7 @@ from hfexecutor.hub.hosts import Door
 from hfexecutor.hub.ranges import Query
 from hfexecutor.remote import entries as wire
 from hfexecutor.remote import frames, ranges, seals
-from hfexecutor.runtime.arrivals import Arrivals
+from hfexecutor.runtime.arrivals import Arrival, Arrivals, CrowdedError
 from hfexecutor.runtime.news import news_of
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hfexecutor.core import commands as do
+    from hfexecutor.core.fetching import Key
     from hfexecutor.runtime.edge import Surroundings
 
 __all__ = ["DoorClient"]
+
+_CROWDED: Final = 0.25  # seconds between two looks whether there is room now
 
 
 class DoorClient:
@@ -103,7 +106,7 @@ class DoorClient:
         span = wire.pack_ids([command.start, command.stop])
         message = self._message(command, (wire.Entry(wire.FETCH, call, 0, 1, span),))
         try:
-            views = self._arrivals.of(key).views(command.start, command.stop)
+            views = (await self._places(key)).views(command.start, command.stop)
             check = functools.partial(seals.check_reply, seal, number, head, views)
             query = Query([message], [memoryview(head), *views], check)
             await self._hub.fetch(self._door(command), query, timeout=command.patience)
@@ -117,6 +120,18 @@ class DoorClient:
                 view.release()
             news = self._arrivals.take(key, call, command.stop - command.start)
             self._tell(Fetched(worker, number, call, news))
+
+    async def _places(self, key: Key) -> Arrival:
+        """Return the places of an outcome, once what else is on its way leaves room for them.
+
+        Raises:
+            MemoryError: There is none, and nothing on its way.
+        """
+        while True:
+            try:
+                return self._arrivals.of(key)
+            except CrowdedError:
+                await asyncio.sleep(_CROWDED)
 
     async def _send_range(self, command: do.SendRange) -> None:
         worker, number, buffer = command.worker, command.number, command.buffer

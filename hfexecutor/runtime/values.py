@@ -7,6 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hfexecutor.core import failures
 from hfexecutor.core.events import Collected, CollectFailed, Stored, StoreFailed
 from hfexecutor.errors import (
     HubError,
@@ -137,14 +138,18 @@ class Values:
             said = outcome.details()
             async with self._downloads:
                 bucket = await self._bucket()
-                front, places = await in_thread(partial(bucket.get, said, remove=self._ours))
-        except (HubExecutorError, OSError, MemoryError) as error:
+                front, places = await in_thread(partial(bucket.get, said))
+        except MemoryError as error:
+            self._tell(CollectFailed(call.id, failures.no_room_here(command.where, str(error))))
+        except (HubExecutorError, OSError) as error:
             self._tell(CollectFailed(call.id, _told(error)))
-        except (outcomes.OutcomeError, KeyError, TypeError, ValueError) as error:
+        except (outcomes.OutcomeError, LookupError, TypeError, ValueError, OverflowError) as error:
             text = f"the outcome from {command.where} cannot be read: {error!r}"
             self._tell(CollectFailed(call.id, UnpicklableResultError(text)))
         else:
             self._tell(Collected(call.id, outcome.with_value(front, places)))
+            if self._ours:  # now: who attaches to a run that is detached meanwhile still has it
+                await in_thread(partial(bucket.remove, [bucket.path_of(said)]))
 
     # --- the end -----------------------------------------------------------------------------
 

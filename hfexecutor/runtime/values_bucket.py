@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from hfexecutor.bucket_paths import VALUES_BUCKET, value_path
 from hfexecutor.errors import HubError, HubUnavailableError, JobLostError
 from hfexecutor.hub.launch import load_api
 from hfexecutor.remote import buffers
+from hfexecutor.runtime.arrivals import check_room
 from hfexecutor.runtime.buckets import check_xet, hub_errors
 from hfexecutor.runtime.scratch import ScratchFolder
 
@@ -38,6 +40,7 @@ _LOOKS: Final = (0.05, 5.0)  # shortest and longest pause between two looks for 
 _TRIES: Final = 3  # of an upload
 _PAUSE: Final = 1.0  # between two of them, then twice as long
 _BUCKET: Final = "the bucket of large values"
+_NAME: Final = re.compile(r"[0-9a-f]{32}")  # of a result
 
 
 class ValuesBucket:
@@ -59,9 +62,10 @@ class ValuesBucket:
         self._endpoint = endpoint
         self._nonce = nonce
         self._name = name
-        self._lock = threading.Lock()  # guards the next two
+        self._lock = threading.Lock()  # guards the next three
         self._api: HfApi | None = None
         self._has_results = False
+        self._cleared = False
         self.token = ""
         self.used = False
 
@@ -101,7 +105,7 @@ class ValuesBucket:
         """
         api = self._open()
         with self._lock:
-            if self._has_results:
+            if self._has_results or self._cleared:
                 return
             self.used = True
             path = value_path(self._nonce, "results/run")
@@ -113,12 +117,17 @@ class ValuesBucket:
     def put(self, buffer: Buffer) -> None:
         """Upload a buffer, in several tries.
 
+        One that is under way when the run ends is removed as soon as it is there: nothing can stop
+        it.
+
         Raises:
             HubError: It is not there.
         """
         path, pause = value_path(self._nonce, f"arguments/{buffer.name.hex()}"), _PAUSE
         logger.info("%s bytes of arguments go into %s", f"{buffer.size:,}", self._id)
         for attempt in range(1, _TRIES + 1):
+            if self._cleared:
+                return
             try:
                 api = self._open()
                 self.used = True
@@ -132,22 +141,37 @@ class ValuesBucket:
                 time.sleep(pause)
                 pause *= 2
             else:
+                if self._cleared:
+                    self.remove([path])
                 return
 
     # --- what jobs have written --------------------------------------------------------------
 
-    def get(self, said: dict[str, Any], *, remove: bool) -> tuple[bytearray, list[buffers.Place]]:
+    def path_of(self, said: dict[str, Any]) -> str:
+        """Return where a value is, of which a job has said this: in this run's folder, always.
+
+        Raises:
+            ValueError: It has another name than jobs give.
+        """
+        name = said["name"]
+        if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r} is no name of a value")
+        return value_path(self._nonce, f"results/{name}")
+
+    def get(self, said: dict[str, Any]) -> tuple[bytearray, list[buffers.Place]]:
         """Return the front and the places of a value that a job has put there.
 
         Args:
             said: What the job has said of it: name, size, layout, digest.
-            remove: Then remove it there.
 
         Raises:
             JobLostError: It is not there, or not what the job has said.
             HubError: The Hub refuses it, or cannot be reached.
+            MemoryError: This machine has no room for it.
+            ValueError: The job has said what cannot be.
         """
-        size, path = int(said["size"]), value_path(self._nonce, f"results/{said['name']}")
+        size, path = int(said["size"]), self.path_of(said)
+        check_room(size)
         patience, pause = LATE + size / SLOWEST, _LOOKS[0]
         until = time.monotonic() + patience
         while True:
@@ -159,8 +183,6 @@ class ValuesBucket:
                 if time.monotonic() > until:
                     raise
             if found is not None:
-                if remove:
-                    self._remove([path])
                 return found
             if time.monotonic() > until:
                 raise JobLostError(
@@ -202,7 +224,7 @@ class ValuesBucket:
 
     # --- the end -----------------------------------------------------------------------------
 
-    def _remove(self, paths: list[str]) -> None:
+    def remove(self, paths: list[str]) -> None:
         """Remove files that nobody needs; what stays goes with the run."""
         try:
             with hub_errors(_BUCKET, "remove a file from"):
@@ -217,6 +239,8 @@ class ValuesBucket:
             HubError: Some of it is still there.
         """
         api = self._open()
+        with self._lock:
+            self._cleared = True
         with hub_errors(_BUCKET, "remove this run's files from"):
             prefix = value_path(self._nonce, "")
             tree = api.list_bucket_tree(self._id, prefix, recursive=True, token=self.token)

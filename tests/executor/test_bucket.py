@@ -17,6 +17,8 @@ from hfexecutor.local import faults as f
 from hfexecutor.local.volumes.probe import hindrance
 from hfexecutor.runtime import values_bucket
 
+from .conftest import until
+
 pytestmark = pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here")
 
 
@@ -60,10 +62,8 @@ def test_large_values_go_there_and_back(hub):
             .bucket_info(f"{hub.namespace}/{VALUES_BUCKET}")
             .private
         )
-        assert sorted(files(hub, executor).values()) == [
-            len(executor.name),
-            SIZE,
-        ]  # no result any more
+        left = [len(executor.name), SIZE]
+        until(lambda: sorted(files(hub, executor).values()) == left)  # no result any more
     assert files(hub, executor) == {}
 
 
@@ -98,6 +98,15 @@ def test_the_files_go_after_errors_as_well(hub):
         assert executor.submit(len, bytes(SIZE)).result() == SIZE
         raise ZeroDivisionError
     assert files(hub, executor) == {}
+
+
+def test_an_upload_that_is_under_way_at_the_end_leaves_nothing(hub_with):
+    with hub_with(f.Slow(route=BATCH, seconds=1.0, nth=1)) as hub:
+        with pytest.raises(ZeroDivisionError), without_door(hub) as executor:
+            executor.submit(len, bytes(SIZE))
+            until(lambda: hub.requests[BATCH])
+            raise ZeroDivisionError
+        until(lambda: hub.requests[BATCH] == 2 and files(hub, executor) == {})
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import itertools
 import pickle
 import socket
@@ -22,8 +23,8 @@ from hfexecutor.core.events import Done
 from hfexecutor.core.fetching import Fetching, Key
 from hfexecutor.core.rules import Rules
 from hfexecutor.hub.ranges import CutError, Query, Ranges
-from hfexecutor.remote import buffers, entries, frames, outcomes, seals
-from hfexecutor.runtime.arrivals import Arrivals
+from hfexecutor.remote import buffers, entries, frames, memory, outcomes, seals
+from hfexecutor.runtime.arrivals import Arrivals, CrowdedError
 
 SEAL = frames.Seal(b"key")
 CALL, PATIENCE = 7, 0.2
@@ -215,3 +216,16 @@ def test_what_there_is_no_memory_for_has_no_place_and_the_error_has_both_numbers
     arrivals = Arrivals()
     with pytest.raises(MemoryError, match=rf"it has {1 << 50:,} bytes, and [\d,]+ are free"):
         arrivals.of(Key(1 << 50, ()))
+
+
+def test_what_there_is_memory_for_but_for_others_on_their_way_waits_for_them():
+    free = memory.room()
+    assert free is not None
+    size, arrivals = free * 6 // 10, Arrivals()
+    first, second = (Key(size + 64, (buffers.BYTES, size)) for _ in range(2))
+    arrivals.of(first)
+    with pytest.raises(CrowdedError, match=rf"it has {size + 64:,} bytes"):
+        arrivals.of(second)
+    del first  # it is fetched no more
+    gc.collect()
+    assert arrivals.of(second).missing == size + 64
