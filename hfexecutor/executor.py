@@ -87,7 +87,7 @@ class HubExecutor(SubmittingExecutor):
             With ``"next flavor"`` it runs once more, whatever `max_retries` is: on the flavor of
             the list that has the next larger memory. If that does not do either, and where no
             flavor is larger, the call ends with its ``CallDiedError`` or ``JobLostError``, as it
-            does with None, the default.
+            does with None, the default. Of no use, and refused, where there is but one flavor.
         endpoint: The Hub. None, the default, takes ``HFEXECUTOR_ENDPOINT``, then what
             ``huggingface_hub`` would use; ``"local"`` starts an embedded Hub that runs jobs as
             processes of this machine, without account, network or cost. That one has a user of

@@ -250,6 +250,15 @@ def _scheduling_timeout(name: str, value: float | str | None) -> float | None:
     return None if value is None else _seconds(name, value)
 
 
+def _check_memory_error(flavors: tuple[str, ...], *, given: bool) -> None:
+    """See that there is another flavor to go to."""
+    if given and len(flavors) == 1:
+        raise ValueError(
+            'on_memory_error="next flavor" has a call run once more on a larger flavor of a list, '
+            f"and there is only {flavors[0]!r}: make flavor a list, or leave it out"
+        )
+
+
 def _waits_for_hardware(seconds: float | None, flavors: tuple[str, ...]) -> float:
     """Return the seconds that one of several flavors is waited for."""
     if seconds is None:
@@ -490,6 +499,9 @@ class Options:
             checked["scheduling_timeout"] = _waits_for_hardware(
                 checked["scheduling_timeout"], checked.get("flavor", self.flavor)
             )
+        _check_memory_error(
+            checked.get("flavor", self.flavor), given=checked.get("on_memory_error", False)
+        )
         changed = dataclasses.replace(self, **checked)
         _job_timeout(changed.timeout, changed.call_timeout)
         _check_retries(changed.max_retries, changed.retry_on, speculate=changed.speculate)
@@ -532,6 +544,7 @@ class Options:
         values["scheduling_timeout"] = _waits_for_hardware(
             values["scheduling_timeout"], values["flavor"]
         )
+        _check_memory_error(values["flavor"], given=values["on_memory_error"])
         values["secrets"] = _with_indexes(values["secrets"], values["dependencies"])
         _check_size({name: values[name] for name in VARIABLE_NAMES})
         values["python"] = python_option(values["python"], values["image"])

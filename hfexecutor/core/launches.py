@@ -108,6 +108,8 @@ class Launches:
         limits, queue = self._state.limits, self._state.pending.queue(worker.asked_by)
         if worker.launch.attempt > 1 and (worker.held or not worker.launch.repeatable):
             return bool(worker.held)
+        if self._state.ports.given_up and not worker.one_shot:
+            return False  # it would have a port all the same, and no folder of stored arguments
         if queue.next() is None:
             return False
         count = worker.slots

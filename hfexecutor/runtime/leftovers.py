@@ -140,7 +140,10 @@ def folders(now: float) -> list[Leftover]:
     """Return what killed clients of this user have left among the temporary files."""
     found = []
     for path in abandoned():
-        size, written = _contents(path)
+        try:
+            size, written = _contents(path)
+        except FileNotFoundError:  # somebody else has just deleted it
+            continue
         found.append(Leftover("folder", str(path), "", size, now - written))
     return found
 

@@ -107,9 +107,11 @@ class Values:
         if not command.results:
             given = self._options.bucket is not None
             why_not = "bucket=False was given" if given else _NOT_BEFORE
-        if any(call.stored for call in command.calls):
+        stored = {b.name: b for call in command.calls if call.stored for b in call.buffers}
+        if stored:
             arguments = ARGUMENTS
             bucket = await self._bucket()
+            await in_thread(partial(bucket.restore, stored.values()))
             volumes.append(bucket.volume("arguments", arguments, read_only=True))
         if not why_not:
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import threading
 import time
@@ -24,6 +25,8 @@ from hfexecutor.runtime.buckets import check_xet, hub_errors
 from hfexecutor.runtime.scratch import ScratchFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from huggingface_hub import HfApi, Volume
 
     from hfexecutor.core.call import Buffer
@@ -36,6 +39,7 @@ ARGUMENTS: Final = "/hfexecutor/arguments"  # where jobs have them
 RESULTS: Final = "/hfexecutor/results"
 LATE: Final = 120.0  # seconds after its job has said so that a file may take to be in the bucket
 SLOWEST: Final = 4 << 20  # bytes a second that a large one takes besides
+TRUSTED: Final = 3600.0  # seconds that what was stored is taken to be there: far less than a day
 _LOOKS: Final = (0.05, 5.0)  # shortest and longest pause between two looks for it
 _TRIES: Final = 3  # of an upload
 _PAUSE: Final = 1.0  # between two of them, then twice as long
@@ -64,8 +68,9 @@ class ValuesBucket:
         self._name = name
         self._lock = threading.Lock()  # guards the next three
         self._api: HfApi | None = None
-        self._has_results = False
+        self._room_at = -math.inf  # when the folder for results was seen to, since 1970
         self._cleared = False
+        self._stored_at: dict[str, float] = {}  # by path, the same of buffers
         self.token = ""
         self.used = False
 
@@ -105,14 +110,14 @@ class ValuesBucket:
         """
         api = self._open()
         with self._lock:
-            if self._has_results or self._cleared:
+            if self._cleared or time.time() - self._room_at < TRUSTED:
                 return
             self.used = True
             path = value_path(self._nonce, "results/run")
             with hub_errors(_BUCKET, "write"):
                 add = [(self._name.encode(), path)]
                 api.batch_bucket_files(self._id, add=add, token=self.token)  # type: ignore[arg-type]
-            self._has_results = True
+            self._room_at = time.time()
 
     def put(self, buffer: Buffer) -> None:
         """Upload a buffer, in several tries.
@@ -123,7 +128,7 @@ class ValuesBucket:
         Raises:
             HubError: It is not there.
         """
-        path, pause = value_path(self._nonce, f"arguments/{buffer.name.hex()}"), _PAUSE
+        path, pause = self._path_of(buffer), _PAUSE
         logger.info("%s bytes of arguments go into %s", f"{buffer.size:,}", self._id)
         for attempt in range(1, _TRIES + 1):
             if self._cleared:
@@ -141,9 +146,39 @@ class ValuesBucket:
                 time.sleep(pause)
                 pause *= 2
             else:
+                self._stored_at[path] = time.time()
                 if self._cleared:
                     self.remove([path])
                 return
+
+    def restore(self, stored: Iterable[Buffer]) -> None:
+        """Upload buffers again that were stored long ago, and are not there any more.
+
+        Files of a run that has no job for a day are taken for what a killed process has left.
+
+        Raises:
+            HubError: One is not there.
+        """
+        now = time.time()
+        old = {
+            path: buffer
+            for buffer in stored
+            if now - self._stored_at.get(path := self._path_of(buffer), now) >= TRUSTED
+        }
+        if not old:
+            return
+        api = self._open()
+        with hub_errors(_BUCKET, "look into"):
+            infos = api.get_bucket_paths_info(self._id, list(old), token=self.token)
+            there = {info.path for info in infos}
+        for path, buffer in old.items():
+            if path in there:
+                self._stored_at[path] = now
+            else:
+                self.put(buffer)
+
+    def _path_of(self, buffer: Buffer) -> str:
+        return value_path(self._nonce, f"arguments/{buffer.name.hex()}")
 
     # --- what jobs have written --------------------------------------------------------------
 

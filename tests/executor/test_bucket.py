@@ -100,6 +100,21 @@ def test_the_files_go_after_errors_as_well(hub):
     assert files(hub, executor) == {}
 
 
+def test_what_was_swept_while_the_run_had_no_job_is_stored_again(hub, monkeypatch):
+    value = os.urandom(SIZE)
+    with without_door(hub, bucket=True) as executor:
+        assert executor.submit(len, value).result() == SIZE
+        nonce, before = executor._pool.connection.nonce, files(hub, executor)
+        api, bucket = (
+            HfApi(endpoint=hub.endpoint, token=hub.token),
+            f"{hub.namespace}/{VALUES_BUCKET}",
+        )
+        api.batch_bucket_files(bucket, delete=[f"{nonce}/{path}" for path in before])
+        monkeypatch.setattr(values_bucket, "TRUSTED", 0.0)  # it was long ago
+        assert executor.submit(swapped, value).result(20) == value[::-1]
+        until(lambda: files(hub, executor) == before)
+
+
 def test_an_upload_that_is_under_way_at_the_end_leaves_nothing(hub_with):
     with hub_with(f.Slow(route=BATCH, seconds=1.0, nth=1)) as hub:
         with pytest.raises(ZeroDivisionError), without_door(hub) as executor:

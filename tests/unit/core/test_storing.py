@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from core_stories import Story, make_call, outcome
 
@@ -9,9 +11,16 @@ from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.call import Buffer, Call
 from hfexecutor.core.storing import IN_BUCKET
-from hfexecutor.errors import DetachedError, HubRequestError, JobLostError, PayloadTooLargeError
+from hfexecutor.errors import (
+    DetachedError,
+    HubRequestError,
+    HubUnavailableError,
+    JobLostError,
+    PayloadTooLargeError,
+)
 
 ROOM = 1000
+UNCLEAR = HubUnavailableError("answered 500")
 
 
 def story(**limits) -> Story:
@@ -128,6 +137,32 @@ def test_ports_that_are_given_up_later_are_no_hindrance():
     assert stored(told) == [b"a"]
     told.tell(ev.Stored(b"a"))
     assert start(told)[1] == [1]
+
+
+def test_a_launch_that_keeps_its_port_is_not_given_what_is_stored():
+    """Its job would have no folder with it, and its process would wait for it for ever."""
+    told = story(reuse_workers=True, max_workers=2)
+    told.slots = 1
+    once, again = large(1, b"a"), large(2, b"b")
+    told.options = replace(told.options, max_retries=0)
+    told.submit(once)
+    first = told.launches.popleft()
+    told.admit(first)
+    told.tell(ev.LaunchFailed(first.worker, 1, ev.LaunchFailure.UNCLEAR, UNCLEAR))
+    assert told.machine._state.ports.shut()  # another job's door
+    told.tell(ev.Cancelled(1))
+    told.options = replace(told.options, max_retries=2)
+    told.submit(again)
+    told.tell(ev.Stored(b"b"))
+    posts = []
+    for _ in range(50):
+        for look in told.said(do.LookFor):
+            told.tell(ev.Looked(look.worker, ()))
+        while told.launches:
+            posts += [s for s in told.admit(told.launches.popleft()) if isinstance(s, do.Post)]
+        told.wait(0.5)
+    assert [[call.id for call in post.calls] for post in posts if not post.one_shot] == []
+    assert any(post.one_shot and post.calls for post in posts)
 
 
 def test_who_detaches_waits_for_what_is_on_its_way_to_be_handed_over():
