@@ -35,7 +35,7 @@ MOST: Final = 64
 """Buffers beside one pickle; what else is large in it is copied into it."""
 
 _COMPARED: Final = 64 << 10  # bytes at once
-_MUCH: Final = 8 << 30  # bytes that were compared, a second's work or more, until that is told
+_MUCH: Final = 8 << 30  # bytes that were compared, half a second or more, until that is told
 
 logger = logging.getLogger("hfexecutor")
 
@@ -166,7 +166,7 @@ def _equal(one: memoryview, other: memoryview) -> bool:
         return False
     try:
         first, second = _address(one), _address(other)
-    except TypeError:
+    except (TypeError, ImportError):  # memory without an address, a Python without ctypes
         return _equal_in_pieces(one, other)
     return _memcmp()(first, second, size) == 0
 

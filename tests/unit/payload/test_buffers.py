@@ -143,6 +143,15 @@ def test_memory_is_compared_with_what_it_was_also_where_somebody_else_has_the_sa
     assert known.of(memoryview(memory)).name != kept.name
 
 
+def test_memory_is_compared_without_ctypes_as_well(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    memory, known = bytearray(SIZE), buffers.Buffers()
+    kept = known.of(memoryview(memory))
+    assert known.of(memoryview(memory)) is kept
+    memory[-1] = 1
+    assert known.of(memoryview(memory)).name != kept.name
+
+
 def test_much_comparing_is_told_once_with_what_spares_it(monkeypatch, caplog):
     monkeypatch.setattr(buffers, "_MUCH", 3 * SIZE)
     memory, known = bytearray(SIZE), buffers.Buffers()
