@@ -232,7 +232,7 @@ class Proxy(asyncio.BufferedProtocol):
     def _take(self, event: object) -> None:
         match event:
             case h11.Request():
-                headers = [(name.lower(), value) for name, value in event.headers.raw_items()]
+                headers = list(event.headers)  # their names in lower case
                 self._check(event, headers)
                 self._begin(event, headers)
             case h11.Data(data=data) if self._answer is not None:
@@ -270,11 +270,11 @@ class Proxy(asyncio.BufferedProtocol):
         if self._fault == "drop":
             return  # at its end
         if self._upstream and not target.timings.door and not self._fault:
-            self._open(request)
+            self._open(request, headers)
         else:
-            self._wait_for(self._reach(request))
+            self._wait_for(self._reach(request, headers))
 
-    async def _reach(self, request: h11.Request) -> None:
+    async def _reach(self, request: h11.Request, headers: _Headers) -> None:
         """Do the part of a request that has to wait for something."""
         target = self.target
         if self._fault == "hang":
@@ -287,7 +287,7 @@ class Proxy(asyncio.BufferedProtocol):
         elif target.job.stage is Stage.SCHEDULING:
             raise _RefusedError(502, "The job does not run yet")
         elif target.reachable() and await self._connected():
-            self._open(request)
+            self._open(request, headers)
         else:
             raise _RefusedError(502, f"The job does not listen on port {target.port}")
 
@@ -302,19 +302,20 @@ class Proxy(asyncio.BufferedProtocol):
                 return False
         return True
 
-    def _open(self, request: h11.Request) -> None:
+    def _open(self, request: h11.Request, headers: _Headers) -> None:
         """Hand a request's head on to the job, without the token."""
-        headers = [pair for pair in request.headers.raw_items() if pair[0].lower() != _TOKEN]
-        if any(name.lower() == b"transfer-encoding" for name, _ in headers):
+        as_sent = [pair for pair in request.headers.raw_items() if pair[0].lower() != _TOKEN]
+        if any(name == b"transfer-encoding" for name, _ in headers):
             self._writer = h11.Connection(h11.CLIENT)  # it cuts the body into chunks again
             method, path = request.method, request.target
-            self._pass_on(h11.Request(method=method, target=path, headers=headers))
+            self._pass_on(h11.Request(method=method, target=path, headers=as_sent))
         else:
-            self._writer = _Copy()
-            self._passed_on.append(_head(request, headers))
+            self._passed_on.append(_head(request, as_sent))
             length = int(_value(headers, b"content-length", b"0"))
             if length and not (self._fault or self._upgrade):
                 self._begin_body(length)
+            else:
+                self._writer = _Copy()
 
     def _begin_body(self, length: int) -> None:
         """Let a body of a known length pass: to parse it takes longer than all the rest."""
@@ -329,8 +330,6 @@ class Proxy(asyncio.BufferedProtocol):
         self._rest -= len(body)
         self._passed_on.append(body)
         self._write()
-        if not self._rest:
-            self._end_request()
         return data[len(body) :]
 
     def _pass_on(self, event: h11.Request | h11.Data | h11.EndOfMessage) -> None:
