@@ -293,15 +293,16 @@ class Placement:
         None with a call that is to begin only once: a job may have begun without our having heard
         of it. And none that was ever seen to run, or heard: an older list may show it as waiting.
         """
+        waiting = [worker for worker in fleet.live if worker.job and not worker.has_begun]
+        if not waiting:
+            return []
         # Slots that were idle a moment ago; each job that is cancelled takes as many as it held.
         _, busy = dispatch.load(worker.view(fleet.now) for worker in fleet.fed)
         idle = sum(worker.slots for worker in fleet.fed) - busy
-        if not idle:
-            return []
         cold_starts, seconds = self._rules.stuck
         found = []
-        for worker in fleet.live:
-            if worker.job is None or worker.has_begun or not 0 < len(worker.held) <= idle:
+        for worker in waiting:
+            if not 0 < len(worker.held) <= idle:
                 continue
             if not worker.may_all_run_again or worker.asked_by != queue.kinds:
                 continue  # else others may not be able to run its calls

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ __all__ = ["Connection", "NotConnectedError", "Pool"]
 MAX_REPLY: Final = 32 << 20
 _CHUNK: Final = 1 << 16
 _IDLE_PER_ORIGIN: Final = 4
+_HEADS: Final = 64
 
 
 class NotConnectedError(OSError):
@@ -44,11 +46,9 @@ class Connection:
         closed = self._writer.is_closing() or self._reader.at_eof() or self._reader.exception()
         return not closed and self._http.our_state is h11.IDLE
 
-    async def ask(
-        self, target: str, headers: list[tuple[str, str]], body: bytes
-    ) -> tuple[int, bytes]:
+    async def ask(self, request: h11.Request, body: bytes) -> tuple[int, bytes]:
         """Send one request; return status and body of the answer."""
-        head = self._http.send(h11.Request(method="POST", target=target, headers=headers))
+        head = self._http.send(request)
         data = self._http.send(h11.Data(data=body))
         # One write, so that a small request is one packet; the transport buffers, nobody waits.
         self._writer.write(b"".join(filter(None, (head, data))))
@@ -97,6 +97,8 @@ class Pool:
     def __init__(self, trust: Callable[[], ssl.SSLContext]) -> None:
         self._trust = trust
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
+        # One message after the other has the same head, and to check it takes long.
+        self._head = lru_cache(_HEADS)(_head)
 
     def __repr__(self) -> str:
         return f"<Pool {sum(map(len, self._idle.values()))} idle>"
@@ -111,12 +113,11 @@ class Pool:
             OSError, TimeoutError, h11.ProtocolError: It failed after something was sent.
         """
         deadline = asyncio.get_running_loop().time() + seconds
-        origin = split(url)
+        origin, request = self._head(url, tuple(headers.items()), len(body))
         connection = self._take(origin) or await self._connect(origin, deadline)
-        fields = {"Host": _host(origin), **headers, "Content-Length": str(len(body))}
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await connection.ask(_target(url), list(fields.items()), body)
+                answer = await connection.ask(request, body)
         except BaseException:  # also cancelled half way: nobody can go on with this connection
             connection.close()
             raise
@@ -165,6 +166,13 @@ class Pool:
         for origin, waiting in list(self._idle.items()):
             if not any(connection.usable for connection in waiting):
                 self.forget(origin)
+
+
+def _head(url: str, headers: tuple[tuple[str, str], ...], size: int) -> tuple[Origin, h11.Request]:
+    """Return where a POST of so many bytes goes, and what is said before them."""
+    origin = split(url)
+    fields = [("Host", _host(origin)), *headers, ("Content-Length", str(size))]
+    return origin, h11.Request(method="POST", target=_target(url), headers=fields)
 
 
 def _target(url: str) -> str:

@@ -144,8 +144,8 @@ MUTANTS = (
     ),
     Mutant(
         "a job that works is cancelled as stuck",
-        "worker.job is None or worker.has_begun or",
-        "worker.job is None or worker.phase.value == 'running' or",
+        "worker.job and not worker.has_begun]",
+        "worker.job and worker.phase.value != 'running']",
     ),
     Mutant(
         "a call that was cancelled in this moment ends all the same",
