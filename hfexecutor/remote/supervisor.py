@@ -133,6 +133,9 @@ class Supervisor:
                 pipes = self._do(effect)
                 if pipes is not None:
                     return pipes
+            # To give calls tells the machine nothing new, and is all that most messages lead to.
+            if all(isinstance(effect, effects.Give) for effect in wanted):
+                break
         return None
 
     def _do(self, effect: Effect) -> ChildPipes | None:
