@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 try:
     from opentelemetry import trace
@@ -97,9 +97,11 @@ class _Spans:
         self._end_all(None)
 
     def _end_all(self, at: int | None) -> None:
-        for spans in (self._calls, self._jobs):
-            while spans:
-                spans.popitem()[1].end(at)
+        known: list[dict[Any, trace.Span]] = [self._calls, self._jobs]
+        for spans in known:
+            for key in list(spans):  # other threads end some, and start some, meanwhile
+                if (span := spans.pop(key, None)) is not None:
+                    span.end(at)
         if self._run.is_recording():
             self._run.end(at)
 

@@ -71,7 +71,8 @@ class Core:
         self._held = held
         self._port = listener.getsockname()[1]
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        # Not what a program has chosen, as uvloop: the doors rely on what this one does.
+        self._loop = asyncio.SelectorEventLoop()
         self._server: asyncio.Server | None = None
         self._state = ServerState()
         self._tasks: set[asyncio.Task[None]] = set()

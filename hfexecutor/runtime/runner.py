@@ -127,7 +127,8 @@ class Runner:
     def start(self) -> None:
         """Start the thread."""
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        # Not what a program has chosen, as uvloop: of that a timer may have no time.
+        self._loop = asyncio.SelectorEventLoop()
         make_ready(self._loop)
         self._thread.start()
 

@@ -98,7 +98,7 @@ def server() -> Iterator[Server]:
     server.close()
 
 
-async def fetch(server: Server, rules: Rules) -> Any:
+async def fetch(server: Server, rules: Rules, patience: float = PATIENCE) -> Any:
     """Fetch the outcome as the pool does; return it, or None if it was given up."""
     loop, numbers = asyncio.get_running_loop(), itertools.count(1)
     fetching, arrivals = Fetching(rules, jitter=lambda: 0.1), Arrivals()
@@ -121,7 +121,7 @@ async def fetch(server: Server, rules: Rules) -> Any:
             functools.partial(seals.check_reply, SEAL, number, head, views),
         )
         try:
-            status, _ = await ranges.post(server.url, {}, query, PATIENCE)
+            status, _ = await ranges.post(server.url, {}, query, patience)
             if status != 200:
                 raise CutError("not found")
         except Exception:
@@ -199,7 +199,7 @@ def test_what_never_arrives_is_given_up_and_nothing_wrong_comes_of_it(server: Se
 def test_connections_are_used_again(server: Server) -> None:
     server.data = outcome_of([bytes(1 << 20)] * 2 + [bytes([1]) * (20 << 20)])
     before = server.connections
-    assert asyncio.run(fetch(server, Rules())).value()[0] == bytes(1 << 20)
+    assert asyncio.run(fetch(server, Rules(), patience=30)).value()[0] == bytes(1 << 20)
     assert server.connections - before == Rules().fetches[0]
 
 
