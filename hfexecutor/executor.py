@@ -449,8 +449,9 @@ class HubExecutor(SubmittingExecutor):
         With `wait`, return when no job is left. With `cancel_futures`, calls that have not begun
         are cancelled, also those that a job was handed ahead of time.
 
-        With `detach`, jobs are left to themselves as soon as they have all calls that wait: those
-        that are coming up are waited for, up to 30 s. Futures that are not done by then end with
+        With `detach`, jobs are left to themselves as soon as they have all calls that wait: the
+        first that takes some is waited for as long as that takes, others that are coming up for
+        30 s at most. Futures that are not done by then end with
         ``DetachedError``; :meth:`attach` has their outcomes. `wait` waits for the handing over
         alone. None, the default, is the option's `detach` where this does not wait, else False.
 
