@@ -75,16 +75,20 @@ class Bucket:
             OSError: it cannot be read.
         """
         path = f"{self._arguments}/{name.hex()}"
-        since, pause = time.monotonic(), _PAUSES[0]
+        until, pause = time.monotonic() + self._late, _PAUSES[0]
+        shown = False
         while True:
-            problem, patience = "is not what was put there", min(self._late, _WRONG_SECONDS)
+            problem = "is not what was put there"
             try:
                 memory = _read(path, name)
             except FileNotFoundError:
-                memory, problem, patience = None, "is not there", self._late
+                memory, problem = None, "is not there"
+            else:
+                if not shown:  # it may still be on its way: what is wrong is not wrong for long
+                    shown, until = True, time.monotonic() + min(self._late, _WRONG_SECONDS)
             if memory is not None:
                 return memory
-            if time.monotonic() >= since + patience:
+            if time.monotonic() >= until:
                 raise StoredArgumentError(f"{path} {problem}")
             time.sleep(pause)
             pause = min(2 * pause, _PAUSES[1])

@@ -10,7 +10,7 @@ from .plan import Plan
 from .run import run
 
 FEW = range(2)
-MANY = [range(first, first + 10) for first in range(0, 100, 10)]  # any process may take some
+MANY = [range(first, first + 4) for first in range(0, 100, 4)]  # any process may take some
 
 
 def plan_of(seed: int) -> Plan:
@@ -83,4 +83,4 @@ def test_the_limit_holds_with_hundreds_of_workers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", MANY, ids=str)
 def test_the_limit_holds_over_a_hundred_seeds(seeds: range) -> None:
-    assert hold(seeds) > 2, "most limits are reached"
+    assert hold(seeds) > 0, "most limits are reached"

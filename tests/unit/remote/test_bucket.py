@@ -57,6 +57,30 @@ def test_an_argument_that_shows_late_is_waited_for(tmp_path):
     timer.join()
 
 
+@pytest.mark.parametrize("seconds", [4, 6])
+def test_an_argument_that_shows_late_and_cut_has_its_time_from_then_on(
+    tmp_path, monkeypatch, seconds
+):
+    class Time:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, pause: float) -> None:
+            before, self.now = self.now, self.now + pause
+            for moment, content in ((20, CONTENT[:-1]), (20 + seconds, CONTENT)):
+                if before < moment <= self.now:
+                    (tmp_path / NAME.hex()).write_bytes(content)
+
+    monkeypatch.setattr(module, "time", Time())
+    if seconds < module._WRONG_SECONDS:
+        assert of(tmp_path, late=60).read(NAME)[:] == CONTENT
+    else:
+        with pytest.raises(StoredArgumentError, match="is not what was put there"):
+            of(tmp_path, late=60).read(NAME)
+
+
 def test_a_result_is_a_file_of_which_size_and_digest_are_told(tmp_path):
     payload = dump([bytes(1 << 20), "small"])
     said = of(tmp_path).write(payload, layout_of(payload[0]))
