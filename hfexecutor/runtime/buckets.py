@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfexecutor.errors import HubError, HubRequestError, HubUnavailableError
 from hfexecutor.hub.failures import may_pass, redact
@@ -39,11 +39,23 @@ def hub_errors(bucket: str, doing: str) -> Iterator[None]:
     except HubError:
         raise
     except Exception as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
         passes = status is None or may_pass(status)
         kind = HubUnavailableError if passes else HubRequestError
-        text = redact(f"could not {doing} {bucket} ({type(error).__name__}: {error})")
-        raise kind(text) from error
+        said = f"{type(error).__name__}: {error}"
+        for why in _failures(response):
+            if why not in said:  # newer releases of huggingface_hub say it
+                said += f"; {why}"
+        raise kind(redact(f"could not {doing} {bucket} ({said})")) from error
+
+
+def _failures(response: Any) -> list[str]:
+    """Return why operations of a batch have failed, of which the answer's body tells."""
+    try:
+        return [str(one["error"]) for one in response.json()["failed"]]
+    except Exception:  # there is no answer, or it is about something else
+        return []
 
 
 @contextlib.contextmanager
