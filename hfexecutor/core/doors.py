@@ -45,7 +45,7 @@ class Doors:
     def could_not_open(self, worker: Worker, why: str) -> None:
         """A worker says that it has no door."""
         self._state.report(logging.WARNING, f"{worker.describe()} has no door: {why}")
-        self._give_up(worker, worker.channel.shut())
+        self._give_up(worker, worker.channel.shut(), known=True)
 
     def unanswered(self, event: ev.Unanswered) -> None:
         """A message was not answered with success."""
@@ -114,7 +114,7 @@ class Doors:
         if worker.is_leaving:  # it has probably left, and the log may be late to say so
             state.polling.expect(state.now)
 
-    def _give_up(self, worker: Worker, left: Undelivered) -> None:
+    def _give_up(self, worker: Worker, left: Undelivered, *, known: bool = False) -> None:
         """The worker answers what it has, leaves when idle, and gets no more."""
         # Those in a message without an answer may run there: their outcome, or the end of the job,
         # decides. With retries Ends.retire does not wait for that once nothing else is there.
@@ -123,5 +123,5 @@ class Doors:
         self._ends.requeue(worker, left.returned)
         if worker.is_closing:  # what happens on the way out tells nothing about ports
             return
-        if why := self._state.ports.shut():
+        if why := self._state.ports.shut(known=known):
             self._state.report(logging.WARNING, why)

@@ -37,10 +37,14 @@ class Ports:
         """A door has answered."""
         self._shut, self._unused, self._proven = 0, 0, True
 
-    def shut(self) -> str:
-        """A door cannot be used: one of the first tells about all, a later one may be bad luck."""
+    def shut(self, *, known: bool = False) -> str:
+        """A door cannot be used: one of the first tells about all, a later one may be bad luck.
+
+        `known`: The job itself has said why, as where another process has the port. That may be
+        bad luck, too, and costs little: nobody looks for such a door.
+        """
         self._shut += 1
-        enough = self._rules.shut_doors if self._proven else 1
+        enough = self._rules.shut_doors if self._proven or known else 1
         if self.given_up or self._shut < enough:
             return ""
         self.given_up = True

@@ -19,6 +19,14 @@ def test_one_door_that_cannot_be_used_is_enough_before_any_could():
     assert tried.given_up
 
 
+def test_a_job_that_says_itself_why_it_has_none_may_have_had_bad_luck():
+    tried = ports()
+
+    assert [tried.shut(known=True), tried.shut(known=True)] == [""] * 2
+    assert "one-shot" in tried.shut(known=True)
+    assert tried.given_up
+
+
 def test_after_one_that_answered_it_takes_several_in_a_row():
     tried = ports()
     tried.answered()
