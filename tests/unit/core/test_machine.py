@@ -875,3 +875,19 @@ def test_jobs_whose_door_answers_too_late_make_way_for_one_shot_jobs() -> None:
         die(story, worker)
     assert story.machine.one_shot
     assert all(call.lost == 0 for call in story.machine.pending.open.values())
+
+
+def test_a_worker_that_says_nothing_is_asked_what_it_has_said(story: Story) -> None:
+    story.submit(make_call(1))
+    worker = story.up()
+    for _ in range(3):
+        for send in story.said(do.Send):
+            story.answer(send)
+    asked = []
+    for _ in range(int(2 * Rules().probe / 0.1)):
+        story.wait(0.1)
+        for send in story.said(do.Send):
+            asked += [entry for entry in send.entries if entry.kind == wire.AGAIN]
+            story.answer(send)
+    assert [wire.unpack_ids(entry.data) for entry in asked] == [(1,)]
+    assert worker in story.machine.workers

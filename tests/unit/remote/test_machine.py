@@ -1008,3 +1008,25 @@ def test_who_only_looks_does_not_take_what_is_large_from_the_log():
     assert not driver.machine.log.fetched
     driver.submit(call(2))
     assert driver.machine.log.fetched
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_call_that_comes_twice_runs_once(runs):
+    driver = Driver(call(1))
+    driver.step()
+    if runs:
+        driver.fork()
+        driver.step()
+        driver.take()
+    driver.submit(call(1))
+    driver.step()
+    if not runs:
+        driver.fork()
+        driver.step()
+        assert driver.take() == 1
+    driver.result(0, outcomes.VALUE, 1)
+    driver.step()
+    driver.submit(call(1))
+    driver.step()
+    assert driver.tickets[0] == []
+    assert driver.machine.pool.answered == 1
