@@ -446,7 +446,6 @@ FIXED: tuple[Plan, ...] = (
         post_refused=0.3,
     ),
     Plan(seed=62, calls=60, durations=(3.0,), workers=2, choices=((0,), (1,), (2,))),
-    Plan.of(5001).with_changes(["calls=60", "max_cost=0.05", "choices=((0,), (1,), (2,))"]),
     # Calls that are to begin only once, aboard of jobs that do not come.
     Plan(
         seed=5016,
