@@ -156,3 +156,13 @@ def tab(chromium: Any) -> Iterator[Callable[..., Any]]:
 
         yield start
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def no_progress_bars() -> Iterator[None]:
+    """Have huggingface_hub draw no bars in a module that uses buckets itself."""
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    disable_progress_bars()
+    yield
+    enable_progress_bars()

@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("hf_xet")
 from huggingface_hub import HfApi
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from hfexecutor import HubExecutor, HubUnavailableError, JobLostError, PayloadTooLargeError
 from hfexecutor.bucket_paths import VALUES_BUCKET
@@ -19,14 +18,10 @@ from hfexecutor.runtime import values_bucket
 
 from .conftest import until
 
-pytestmark = pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here")
-
-
-@pytest.fixture(autouse=True)
-def _no_progress_bars():
-    disable_progress_bars()
-    yield
-    enable_progress_bars()
+pytestmark = [
+    pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here"),
+    pytest.mark.usefixtures("no_progress_bars"),
+]
 
 
 SIZE = 5 << 20  # more than a launch request, and than a log

@@ -9,20 +9,15 @@ import pytest
 pytest.importorskip("hf_xet")
 
 from huggingface_hub import HfApi
-from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from hfexecutor import HubExecutor
 from hfexecutor.local import LocalHub
 from hfexecutor.local.volumes.probe import hindrance
 
-pytestmark = pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here")
-
-
-@pytest.fixture(autouse=True)
-def _no_progress_bars():
-    disable_progress_bars()
-    yield
-    enable_progress_bars()
+pytestmark = [
+    pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here"),
+    pytest.mark.usefixtures("no_progress_bars"),
+]
 
 
 def doubled(place):

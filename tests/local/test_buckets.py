@@ -27,16 +27,8 @@ from hfexecutor.local import faults as f
 from hfexecutor.local.buckets.bucket import Bucket, File, why_not
 from hfexecutor.local.buckets.formats import FormatError, Term, chunks_of, files_of
 
+pytestmark = pytest.mark.usefixtures("no_progress_bars")
 BATCH = "POST /api/buckets/{namespace}/{repo}/batch"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_progress_bars():
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
-    disable_progress_bars()
-    yield
-    enable_progress_bars()
 
 
 @pytest.fixture

@@ -24,16 +24,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's namesp
 mounts = pytest.mark.skipif(
     sys.platform != "linux" or probe.hindrance() is not None, reason="nothing can be mounted here"
 )
+pytestmark = pytest.mark.usefixtures("no_progress_bars")
 DROP_FROM_BOUNDS, MAY_MOUNT = 24, 21  # prctl's word, and the capability
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_progress_bars():
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
-    disable_progress_bars()
-    yield
-    enable_progress_bars()
 
 
 class Volumes:
