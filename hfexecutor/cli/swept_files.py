@@ -110,7 +110,7 @@ class Files:
                     self.deleted.append(one)
                 continue
             with self._told():
-                self._buckets.delete([one])
+                self._buckets.delete(one)
                 self.deleted.append(one)
 
     def _name(self, one: Leftover) -> str:

@@ -208,9 +208,9 @@ class Pending:
         call.delayed = True
         self.held_back.add(call.id)
 
-    def let_back(self, calls: Iterable[Call]) -> None:
+    def let_back(self, calls: list[Call]) -> None:
         """Put calls first that were held back, and are open."""
-        for call in (calls := list(calls)):
+        for call in calls:
             call.delayed = False
             self.held_back.discard(call.id)
         self.put_back(calls)

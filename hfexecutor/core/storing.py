@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import failures
+from hfexecutor.remote.entries import MOST_IN_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,6 @@ __all__ = ["IN_BUCKET", "Storing"]
 
 IN_BUCKET = b"S"  # an outcome that says where the value is
 _TOO_LARGE = b"L"  # one that says that it has no way back
-_LARGE_BYTES = 4 << 20  # of a result: the next jobs have a place in the bucket for theirs
 _AHEAD = 2  # times as many calls as may run: others' arguments are stored when it is their turn
 
 
@@ -127,7 +127,7 @@ class Storing:
 
     def note_size(self, outcome: ev.Outcome) -> None:
         """Remember that results are large, if this one of a job without a door is."""
-        if outcome.status in {IN_BUCKET, _TOO_LARGE} or len(outcome.payload) > _LARGE_BYTES:
+        if outcome.status in {IN_BUCKET, _TOO_LARGE} or len(outcome.payload) > MOST_IN_LOG:
             self._large_results = True
 
     def is_collecting(self, call: Call) -> bool:

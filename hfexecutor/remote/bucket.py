@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from .buffers import Buffer
 
-__all__ = ["MOST_IN_LOG", "MOST_WITHOUT_BUCKET", "Bucket", "NoRoomError", "StoredArgumentError"]
+__all__ = ["MOST_WITHOUT_BUCKET", "Bucket", "NoRoomError", "StoredArgumentError"]
 
-MOST_IN_LOG = 4 << 20  # bytes of a result: a log may be a window of a thousand lines
 # Bytes of one that has no other way: it is computed and paid for, and most windows are not missed.
 MOST_WITHOUT_BUCKET = 64 << 20
 _LATE_SECONDS = 60.0  # that an argument may take to show

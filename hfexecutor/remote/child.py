@@ -13,10 +13,18 @@ import sys
 import time
 
 from . import client_names, outcomes, pickling, pipes, shared_memory
-from .bucket import MOST_IN_LOG, MOST_WITHOUT_BUCKET, NoRoomError
+from .bucket import MOST_WITHOUT_BUCKET, NoRoomError
 from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
-from .entries import CALL_HEAD_BYTES, body_of, buffers_of, head_of, kinds_of, unpack_archive
+from .entries import (
+    CALL_HEAD_BYTES,
+    MOST_IN_LOG,
+    body_of,
+    buffers_of,
+    head_of,
+    kinds_of,
+    unpack_archive,
+)
 from .functions import Functions, load, load_mapped
 
 TYPE_CHECKING = False

@@ -37,6 +37,7 @@ __all__ = [
     "LARGE",
     "LEAVE",
     "LISTEN",
+    "MOST_IN_LOG",
     "NAME_BYTES",
     "NEED",
     "OUTCOME",
@@ -101,6 +102,7 @@ LISTEN = 44  # a message of its own: a position, and for how many milliseconds i
 # a message of its own, has where a range begins and ends, and is answered with those bytes as they
 # are; with none where the outcome is not there.
 REPLY_BYTES = 1 << 20  # of outcomes in one answer, about
+MOST_IN_LOG = 4 << 20  # bytes of a result: a log may be a window of a thousand lines
 RANGE_BYTES = 1 << 20  # of a buffer, in one request (:mod:`.ranges`)
 
 _HEAD = struct.Struct("<BQIII")

@@ -11,12 +11,12 @@ import mmap
 import os
 import sys
 
-from .buffers import BYTEARRAY, BYTES, WRITABLE, Place
+from .buffers import BYTES, WRITABLE, Place
 from .pickling import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 __all__ = ["load", "map_files", "shared"]
@@ -52,15 +52,8 @@ def load(data: Any, kinds: Iterable[int], buffers: Iterable[Any]) -> Any:
         if kind == PICKLE:
             data = buffer
         else:
-            made.append(_MAKERS[kind](buffer))
+            made.append(buffer if kind == MEMORY else _copy(kind, buffer))
     return loads(data, buffers=made)
-
-
-_MAKERS: dict[int, Callable[[Any], Any]] = {
-    BYTES: lambda buffer: _copy(BYTES, buffer),
-    BYTEARRAY: lambda buffer: _copy(BYTEARRAY, buffer),
-    MEMORY: lambda buffer: buffer,
-}
 
 
 def shared(_imports: Any, data: Any, kinds: bytes, *buffers: Any) -> Any:

@@ -8,21 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from hfexecutor.errors import HubError, HubRequestError, HubUnavailableError
 from hfexecutor.hub.failures import may_pass, redact
+from hfexecutor.hub.launch import load_api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_xet", "hub_errors"]
+    from huggingface_hub import HfApi
+
+__all__ = ["hub_errors", "open_bucket"]
 
 
-def check_xet(why: str) -> None:
-    """See that buckets can be read and written; `why` says for what.
+def open_bucket(endpoint: str, bucket_id: str, token: str, *, name: str, why: str) -> HfApi:
+    """Return the API, once there is a private bucket of this id.
+
+    Args:
+        endpoint: The Hub's address.
+        bucket_id: Namespace and name of the bucket.
+        token: Whose it is.
+        name: What errors call it.
+        why: What for, for an error's text.
 
     Raises:
-        HubRequestError: They cannot.
+        HubError: There is none, or what reads and writes buckets is not installed.
     """
     if importlib.util.find_spec("hf_xet") is None:  # it need not be there for anything else
         raise HubRequestError(f"{why}, which takes hf_xet: pip install hf-xet")
+    api = load_api(endpoint)
+    with hub_errors(name, "make"):
+        api.create_bucket(bucket_id, private=True, exist_ok=True, token=token)
+    return api
 
 
 @contextlib.contextmanager

@@ -5,21 +5,19 @@ Everything here blocks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from hfexecutor.bucket_paths import RESULTS_BUCKET, VALUES_BUCKET, run_of_value, segment_in
+from hfexecutor.bucket_paths import RESULTS_BUCKET, VALUES_BUCKET, run_of_value
 from hfexecutor.hub.launch import load_api
 from hfexecutor.runtime.buckets import hub_errors
-from hfexecutor.runtime.results_store import Segment, superfluous
+from hfexecutor.runtime.results_store import Segment, segments_in, superfluous
 from hfexecutor.runtime.scratch import abandoned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["BucketLeftovers", "Leftover", "folders"]
-
-_AT_ONCE: Final = 1000  # files that one request deletes
 
 
 class Leftover(NamedTuple):
@@ -85,11 +83,7 @@ class BucketLeftovers:
 
     def results(self, now: float) -> list[Leftover]:
         """Return what the bucket of results keeps beyond its bounds."""
-        segments = {
-            entry.path: Segment(entry.path, told.name, entry.size, told.written)
-            for entry in self._files(RESULTS_BUCKET)
-            if (told := segment_in(entry.path)) is not None
-        }
+        segments = {one.path: one for one in segments_in(self._files(RESULTS_BUCKET))}
         by_name: dict[str, list[Segment]] = {}
         for path in superfluous(segments.values(), now):
             by_name.setdefault(segments[path].name, []).append(segments[path])
@@ -105,16 +99,13 @@ class BucketLeftovers:
             for name, old in by_name.items()
         ]
 
-    def delete(self, leftovers: Iterable[Leftover]) -> None:
-        """Delete them."""
-        for one in leftovers:
-            bucket = VALUES_BUCKET if one.kind == "values" else RESULTS_BUCKET
-            for start in range(0, len(one.paths), _AT_ONCE):
-                paths = list(one.paths[start : start + _AT_ONCE])
-                with hub_errors(f"bucket {bucket}", "delete files of"):
-                    self._api.batch_bucket_files(
-                        f"{self._namespace}/{bucket}", delete=paths, token=self._token
-                    )
+    def delete(self, one: Leftover) -> None:
+        """Delete the files of one of these."""
+        bucket = VALUES_BUCKET if one.kind == "values" else RESULTS_BUCKET
+        with hub_errors(f"bucket {bucket}", "delete files of"):
+            self._api.batch_bucket_files(
+                f"{self._namespace}/{bucket}", delete=list(one.paths), token=self._token
+            )
 
     def _files(self, bucket: str) -> list[Any]:
         """Return the files of a bucket; none where it was never made."""

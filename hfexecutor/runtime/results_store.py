@@ -18,13 +18,12 @@ import secrets
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hfexecutor.bucket_paths import RESULTS_BUCKET, segment_in, segment_path
 from hfexecutor.errors import HubExecutorError
-from hfexecutor.hub.launch import load_api
 from hfexecutor.runtime.asking import ask
-from hfexecutor.runtime.buckets import check_xet, hub_errors
+from hfexecutor.runtime.buckets import hub_errors, open_bucket
 from hfexecutor.runtime.scratch import ScratchFolder
 
 if TYPE_CHECKING:
@@ -35,7 +34,14 @@ if TYPE_CHECKING:
 
     from hfexecutor.runtime.connection import Connection
 
-__all__ = ["MOST_BYTES", "ResultsStore", "read_segment", "superfluous", "write_segment"]
+__all__ = [
+    "MOST_BYTES",
+    "ResultsStore",
+    "read_segment",
+    "segments_in",
+    "superfluous",
+    "write_segment",
+]
 
 logger = logging.getLogger("hfexecutor")
 
@@ -45,6 +51,7 @@ LARGEST: Final = 64 << 20  # bytes of one result
 _SEGMENT_BYTES: Final = 16 << 20  # after which one is written at once
 _PAUSE: Final = 1.0  # seconds in which results gather
 _PATIENCE: Final = 30.0
+_BUCKET: Final = "the bucket of results"
 _MAGIC: Final = b"hfexecutor results 2\n"
 _HEAD: Final = struct.Struct("<32s32sQ")  # which call, MAC, length
 
@@ -89,6 +96,15 @@ class Segment(NamedTuple):
     name: str
     size: int
     written: float
+
+
+def segments_in(entries: Iterable[Any]) -> list[Segment]:
+    """Return the segments among what the Hub lists of the bucket."""
+    return [
+        Segment(entry.path, told.name, entry.size, told.written)
+        for entry in entries
+        if entry.type == "file" and (told := segment_in(entry.path)) is not None
+    ]
 
 
 def superfluous(
@@ -141,7 +157,7 @@ class ResultsStore:
         with self._lock:
             if name not in self._known:
                 self._open()
-                with hub_errors("the bucket of results", "read"):
+                with hub_errors(_BUCKET, "read"):
                     self._known[name] = self._read(name)
 
     def get(self, name: str, call: bytes) -> bytes | None:
@@ -156,7 +172,6 @@ class ResultsStore:
     def _open(self) -> None:
         if self._api is not None:
             return
-        check_xet("results are kept in a bucket")
         connections: list[Connection] = []
 
         def connect() -> Connection:
@@ -165,18 +180,23 @@ class ResultsStore:
 
         namespace = ask(lambda: connect().hub, lambda hub: hub.resolve_namespace(), _PATIENCE)
         connection = connections[0]
-        api = load_api(connection.hub.endpoint)
         self._token, self._key = connection.token, connection.results_key
         self._bucket = f"{namespace}/{RESULTS_BUCKET}"
-        with hub_errors("the bucket of results", "make"):
-            api.create_bucket(self._bucket, private=True, exist_ok=True, token=self._token)
+        api = open_bucket(
+            connection.hub.endpoint,
+            self._bucket,
+            self._token,
+            name=_BUCKET,
+            why="results are kept in a bucket",
+        )
         self._folder = ScratchFolder("results")
         self._api = api
 
     def _read(self, name: str) -> dict[bytes, _Kept]:
         assert self._api is not None
         assert self._folder is not None
-        segments = self._segments()
+        tree = self._api.list_bucket_tree(self._bucket, recursive=True, token=self._token)
+        segments = segments_in(tree)
         if old := superfluous(segments, time.time()):
             self._api.batch_bucket_files(self._bucket, delete=old, token=self._token)
         wanted = [one for one in segments if one.path not in old and one.name == name]
@@ -189,17 +209,6 @@ class ResultsStore:
             if path.exists():  # it may have been deleted meanwhile
                 for call, start, length in read_segment(self._key, name, path.read_bytes()):
                     found[call] = _Kept(path, start, length)
-        return found
-
-    def _segments(self) -> list[Segment]:
-        assert self._api is not None
-        found = []
-        tree = self._api.list_bucket_tree(self._bucket, recursive=True, token=self._token)
-        for entry in tree:
-            told = segment_in(entry.path)
-            if told is not None:
-                size = getattr(entry, "size", 0) or 0
-                found.append(Segment(entry.path, told.name, size, told.written))
         return found
 
     # --- writing -----------------------------------------------------------------------------
@@ -264,5 +273,5 @@ class ResultsStore:
         assert self._api is not None
         path = segment_path(name, time.time(), secrets.token_hex(8))
         data = write_segment(self._key, name, results)
-        with hub_errors("the bucket of results", "write"):
+        with hub_errors(_BUCKET, "write"):
             self._api.batch_bucket_files(self._bucket, add=[(data, path)], token=self._token)

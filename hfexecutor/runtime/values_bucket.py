@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hfexecutor.bucket_paths import VALUES_BUCKET, value_path
 from hfexecutor.errors import HubError, HubUnavailableError, JobLostError
-from hfexecutor.hub.launch import load_api
 from hfexecutor.remote import buffers
 from hfexecutor.runtime.arrivals import check_room
-from hfexecutor.runtime.buckets import check_xet, hub_errors
+from hfexecutor.runtime.buckets import hub_errors, open_bucket
 from hfexecutor.runtime.scratch import ScratchFolder
 
 if TYPE_CHECKING:
@@ -81,11 +80,8 @@ class ValuesBucket:
         """Return the API, with a bucket; done once, by who asks first."""
         with self._lock:
             if self._api is None:
-                check_xet("large values go through a bucket")
-                api = load_api(self._endpoint)
-                with hub_errors(_BUCKET, "make"):
-                    api.create_bucket(self._id, private=True, exist_ok=True, token=self.token)
-                self._api = api
+                why = "large values go through a bucket"
+                self._api = open_bucket(self._endpoint, self._id, self.token, name=_BUCKET, why=why)
             return self._api
 
     # --- what a launch request needs ---------------------------------------------------------
