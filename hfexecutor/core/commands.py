@@ -61,7 +61,8 @@ class Launch(NamedTuple):
 class Post(NamedTuple):
     """Send the launch request. Answered by Launched or LaunchFailed.
 
-    `port` is None for a job without a door; `results`: it has a place for large ones in the bucket.
+    `port` is None for a job without a door. `arguments` and `results`: it mounts the folders of the
+    bucket that large ones are in.
     """
 
     worker: str
@@ -71,6 +72,7 @@ class Post(NamedTuple):
     slots: int
     one_shot: bool
     port: int | None
+    arguments: bool = False
     results: bool = False
 
 

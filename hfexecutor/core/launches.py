@@ -94,7 +94,8 @@ class Launches:
                 worker.slots,
                 worker.one_shot,
                 worker.port,
-                results=worker.one_shot and self._storing.keeps_results(calls),
+                arguments=self._storing.mounts_arguments(calls, has_door=not worker.one_shot),
+                results=self._storing.mounts_results(calls, has_door=not worker.one_shot),
             )
         )
 

@@ -103,6 +103,11 @@ class Storing:
             error = failures.too_large(call, self._state.limits.room, str(event.error))
             self._ends.fail(call, error)
 
+    def mounts_arguments(self, calls: Iterable[Call], *, has_door: bool) -> bool:
+        """Say whether a job for these calls has the folder of stored arguments."""
+        asked_for = has_door and self._state.limits.bucket is True
+        return asked_for or any(call.stored for call in calls)
+
     def _wanting(self, name: bytes) -> list[Call]:
         """Return the open calls that wait for a buffer."""
         is_open = self._state.pending.open
@@ -115,15 +120,17 @@ class Storing:
 
     # --- results -----------------------------------------------------------------------------
 
-    def keeps_results(self, calls: Iterable[Call]) -> bool:
+    def mounts_results(self, calls: Iterable[Call], *, has_door: bool) -> bool:
         """Say whether a job for these calls has a place for large results.
 
         Most runs have none, and a mount takes time with each job. So unless the user knows it
-        (`bucket=True`), it is for those that pass large values, and once a result was large: what
-        is large and comes before goes through the log.
+        (`bucket=True`), it is for those without a door that pass large values, and once a result
+        was large: what is large and comes before goes through the log.
         """
         bucket = self._state.limits.bucket
-        return self._large_results or any(c.stored for c in calls) if bucket is None else bucket
+        if bucket is not None:
+            return bucket
+        return not has_door and (self._large_results or any(call.stored for call in calls))
 
     def note_size(self, outcome: ev.Outcome) -> None:
         """Remember that results are large, if this one of a job without a door is."""

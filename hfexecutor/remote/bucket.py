@@ -1,4 +1,4 @@
-"""Large values of a job without a door: files in folders of a bucket, which are mounted here.
+"""Large values that are files: in folders of a bucket, which are mounted here.
 
 A mount shows late what others have put there, and nobody answers for what is in it. So an argument
 is waited for, copied, and compared with its name, which follows from its content; and of a result

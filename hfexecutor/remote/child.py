@@ -43,12 +43,12 @@ LOST_PIPES = 71
 
 
 def live(
-    ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket | None = None
+    ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket, *, has_door: bool
 ) -> NoReturn:
     """Be a child until the supervisor closes the pipes. Does not return."""
     status = LOST_PIPES
     try:
-        Child(set_up(ends), initializer, folder, bucket).work()
+        Child(set_up(ends), initializer, folder, bucket, has_door=has_door).work()
     except EOFError:
         status = LOST_SUPERVISOR
     except OSError as error:
@@ -72,11 +72,12 @@ class Child:
         ends: of the pipes to and from the supervisor.
         initializer: pickled ``(function, args)`` to run first, empty for none.
         folder: where the files of archives go.
-        bucket: where large values are if the job has no door, None if it has one.
+        bucket: what the job has of the bucket of large values.
+        has_door: of the job: through that large results go.
     """
 
     def __init__(
-        self, ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket | None = None
+        self, ends: ChildPipes, initializer: bytes, folder: str, bucket: Bucket, *, has_door: bool
     ) -> None:
         self._ends = ends
         self._initializer = initializer
@@ -87,6 +88,7 @@ class Child:
         self._functions = Functions()
         self._folder = folder
         self._bucket = bucket
+        self._has_door = has_door
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
         self._data: bytes | bytearray = b""  # of the call that was taken
@@ -173,8 +175,7 @@ class Child:
 
     def _sent(self, names: Sequence[bytes]) -> list[bytes]:
         """Return the names of buffers that come through the socket: all that are no files."""
-        stored = self._bucket or ()
-        return [name for name in names if name not in stored]
+        return [name for name in names if name not in self._bucket]
 
     def _perform(self, call: int) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
@@ -214,20 +215,24 @@ class Child:
         """Return the memory of a call's buffers; `files`, of those that were sent, are closed."""
         from .mapped import map_files  # noqa: PLC0415 - most calls have none
 
-        names, sent = buffers_of(data), iter(map_files(files))
-        if self._bucket is None:
-            return list(sent)
-        return [self._bucket.read(n) if n in self._bucket else next(sent) for n in names]
+        names, sent, bucket = buffers_of(data), iter(map_files(files)), self._bucket
+        return [bucket.read(name) if name in bucket else next(sent) for name in names]
 
     def _returned(
         self, call: int, start: float, duration: float, payload: Sequence[Buffer]
     ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
-        """Return the result of a call that has returned something; large ones become a file."""
-        bucket, size = self._bucket, sum(map(len, payload))
-        if bucket is None or size <= MOST_IN_LOG:
+        """Return the result of a call that has returned something."""
+        if self._has_door or sum(map(len, payload)) <= MOST_IN_LOG:
             return outcomes.VALUE, call, start, duration, payload
+        return self._put(call, start, duration, payload)
+
+    def _put(
+        self, call: int, start: float, duration: float, payload: Sequence[Buffer]
+    ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
+        """Make a file of what a call has returned, and return where that is as its result."""
+        size = sum(map(len, payload))
         try:
-            details = bucket.write(payload, layout_of(payload[0]))
+            details = self._bucket.write(payload, layout_of(payload[0]))
             status = outcomes.IN_BUCKET
         except NoRoomError as error:
             if size <= MOST_WITHOUT_BUCKET:

@@ -106,15 +106,19 @@ class Supervisor:
         self._take_leave()
         return None
 
-    def let_go(self) -> tuple[bytes, str, Bucket | None]:
+    @property
+    def has_door(self) -> bool:
+        """Whether the job is to be reached through a port."""
+        config = self._machine.config
+        return config.port is not None and not config.one_shot
+
+    def let_go(self) -> tuple[bytes, str, Bucket]:
         """Drop everything, in a forked child; return what it is told of the job.
 
-        That is the initializer, the job's own folder, and where large values are without a door.
+        That is the initializer, the job's own folder, and what it has of the bucket.
         """
         config, stored = self._machine.config, self._machine.pool.buffers.stored
-        bucket = None
-        if config.one_shot:
-            bucket = Bucket(config.arguments, config.results, stored, why_not=config.no_results)
+        bucket = Bucket(config.arguments, config.results, stored, why_not=config.no_results)
         self._seal.wipe()
         self._loop.clear()
         if self._server is not None:
@@ -190,7 +194,7 @@ class Supervisor:
     def _open_door(self) -> tuple[int | None, str | None]:
         """Return the door's port, or why there is none."""
         config = self._machine.config
-        if config.one_shot or config.port is None:
+        if config.port is None or not self.has_door:
             return None, None
         from .http_server import HTTPServer  # noqa: PLC0415 - without a door nobody pays for it
 
@@ -284,7 +288,8 @@ def main(launch: dict[str, bytearray]) -> NoReturn:
     supervisor = _start(launch)
     pipes = supervisor.run()
     if pipes is not None:
-        child.live(pipes, *supervisor.let_go())
+        has_door = supervisor.has_door
+        child.live(pipes, *supervisor.let_go(), has_door=has_door)
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Large values on their way through a bucket, for jobs without a door."""
+"""Large values on their way through a bucket that jobs mount."""
 
 from __future__ import annotations
 
@@ -101,8 +101,6 @@ class Values:
 
         One that cannot have a place for results runs all the same: most results are small.
         """
-        if not command.one_shot:
-            return Mounts()
         volumes, arguments, results, why_not = [], None, None, self._why_not
         if not command.results:
             given = self._options.bucket is not None
@@ -113,15 +111,24 @@ class Values:
             bucket = await self._bucket()
             await in_thread(partial(bucket.restore, stored.values()))
             volumes.append(bucket.volume("arguments", arguments, read_only=True))
+        elif command.arguments:
+            try:
+                bucket = await self._bucket()
+                await in_thread(partial(bucket.make_folder, "arguments"))
+            except HubError as error:
+                logger.info("large arguments go to a job through its port alone: %s", error)
+            else:
+                arguments = ARGUMENTS
+                volumes.append(bucket.volume("arguments", arguments, read_only=True))
         if not why_not:
             try:
                 bucket = await self._bucket()
-                await in_thread(bucket.make_room_for_results)
+                await in_thread(partial(bucket.make_folder, "results"))
             except HubError as error:
                 why_not = str(error)
                 if not isinstance(error, HubUnavailableError):  # it will not pass
                     self._why_not = why_not
-                logger.info("large results cannot come back from jobs without a door: %s", error)
+                logger.info("large results cannot come back through a bucket: %s", error)
             else:
                 results = RESULTS
                 volumes.append(bucket.volume("results", results, read_only=False))

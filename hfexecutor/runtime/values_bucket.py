@@ -67,7 +67,7 @@ class ValuesBucket:
         self._name = name
         self._lock = threading.Lock()  # guards the next three
         self._api: HfApi | None = None
-        self._room_at = -math.inf  # when the folder for results was seen to, since 1970
+        self._made_at: dict[str, float] = {}  # when folders were seen to, since 1970
         self._cleared = False
         self._stored_at: dict[str, float] = {}  # by path, the same of buffers
         self.token = ""
@@ -98,22 +98,22 @@ class ValuesBucket:
             path=value_path(self._nonce, folder),
         )
 
-    def make_room_for_results(self) -> None:
-        """Make the folder that jobs write to: what is to be mounted has to be there.
+    def make_folder(self, folder: str) -> None:
+        """Make a folder of the run: what is to be mounted has to be there.
 
         Raises:
             HubError: That is impossible.
         """
         api = self._open()
         with self._lock:
-            if self._cleared or time.time() - self._room_at < TRUSTED:
+            if self._cleared or time.time() - self._made_at.get(folder, -math.inf) < TRUSTED:
                 return
             self.used = True
-            path = value_path(self._nonce, "results/run")
+            path = value_path(self._nonce, f"{folder}/run")
             with hub_errors(_BUCKET, "write"):
                 add = [(self._name.encode(), path)]
                 api.batch_bucket_files(self._id, add=add, token=self.token)  # type: ignore[arg-type]
-            self._room_at = time.time()
+            self._made_at[folder] = time.time()
 
     def put(self, buffer: Buffer) -> None:
         """Upload a buffer, in several tries.

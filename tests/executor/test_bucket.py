@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,28 @@ def test_a_bucket_is_mounted_once_a_value_was_large_or_it_is_asked_for(hub):
         assert executor.submit(pow, 2, 5).result() == 32
         assert list(files(hub, executor)) == ["results/run"]
     assert files(hub, executor) == {}
+
+
+def mounted() -> list[str]:
+    root = Path("/hfexecutor")
+    return sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+
+
+def test_jobs_with_a_door_mount_it_where_that_is_asked_for(hub):
+    """Large values go through the door all the same, where no call asks for anything else."""
+    with without_door(hub, reuse_workers=True) as executor:
+        assert executor.submit(mounted).result() == []
+    with without_door(hub, reuse_workers=True, bucket=True) as executor:
+        assert executor.submit(mounted).result() == ["arguments", "results"]
+        assert executor.submit(swapped, bytes(SIZE)).result() == bytes(SIZE)
+        assert sorted(files(hub, executor)) == ["arguments/run", "results/run"]
+    assert files(hub, executor) == {}
+
+
+def test_jobs_with_a_door_do_without_a_bucket_that_is_refused(hub_with):
+    with hub_with(f.Refuse(403, message="no right to buckets", route=MAKE)) as hub:
+        with without_door(hub, reuse_workers=True, bucket=True) as executor:
+            assert executor.submit(swapped, bytes(SIZE)).result() == bytes(SIZE)
 
 
 def test_the_files_go_after_errors_as_well(hub):

@@ -22,6 +22,7 @@ from worker_process import (
 )
 
 from hfexecutor.remote import child, effects, entries, frames, outcomes
+from hfexecutor.remote.bucket import Bucket
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.event_loop import EventLoop
 from hfexecutor.remote.machine import Machine
@@ -67,7 +68,7 @@ class Team:
             self.forks += 1
             pipes = self.process.fork()
             if pipes is not None:
-                child.live(pipes, b"", "")
+                child.live(pipes, b"", "", Bucket(), has_door=True)
         elif isinstance(effect, effects.Give):
             self.process.give(effect)
         else:

@@ -225,6 +225,15 @@ def results(told: Story) -> bool:
     return post.results
 
 
+@pytest.mark.parametrize("bucket", [True, False, None])
+def test_jobs_with_a_door_mount_the_bucket_where_that_is_asked_for(bucket):
+    told = story(bucket=bucket, reuse_workers=True)
+    told.submit(make_call(1))
+    (post,) = [s for s in told.admit(told.launches.popleft()) if isinstance(s, do.Post)]
+    assert not post.one_shot
+    assert (post.arguments, post.results) == (bucket is True, bucket is True)
+
+
 @pytest.mark.parametrize("bucket", [True, False])
 def test_whether_jobs_have_a_place_for_large_results_can_be_said(bucket):
     told = story(bucket=bucket)
