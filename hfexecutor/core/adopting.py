@@ -23,6 +23,7 @@ from hfexecutor.core.commands import Completion, Started
 from hfexecutor.core.stages import TERMINAL
 from hfexecutor.core.worker import Worker
 from hfexecutor.errors import JobLostError
+from hfexecutor.remote.outcomes import DIED, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Adopting", "port_of"]
 
 _PORT = re.compile(r"https?://[^/.]*--(\d{1,5})\.")
-_VALUE, _DIED = b"V", b"D"  # outcomes: a value, and that a process has ended, perhaps as asked
 _ANY_PORT = 1  # a Hub on this machine has doors at any address of it
 
 
@@ -183,7 +183,7 @@ class Adopting:
         One that counts ends all others.
         """
         call = completion.call
-        if completion.outcome.status == _VALUE or (self.is_complete and self._is_alone(call)):
+        if completion.outcome.status == VALUE or (self.is_complete and self._is_alone(call)):
             self.end(call)
             return False
         before = self._raised.get(call.number)
@@ -265,7 +265,7 @@ class Adopting:
 
 def _rank(completion: Completion) -> tuple[bool, int]:
     """Order what attempts of a call have come to: one that was stopped may have been a backup."""
-    return completion.outcome.status != _DIED, completion.call.id
+    return completion.outcome.status != DIED, completion.call.id
 
 
 def port_of(address: str) -> int | None:

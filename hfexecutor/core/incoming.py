@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.channel import Door
-from hfexecutor.core.storing import IN_BUCKET
 from hfexecutor.errors import BrokenHubExecutor
 from hfexecutor.remote import entries as wire
+from hfexecutor.remote.outcomes import DIED, IN_BUCKET, INITIALIZER, MISMATCH, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Incoming"]
 
-_VALUE = b"V"  # the outcome of a call that has raised nothing
 # What a job may say about itself, as the outcome of call 0: the initializer failed, its process
 # died in it, or the image has another Python. Anything else is no word of ours.
-_ABOUT_THE_JOB = frozenset({b"I", b"D", b"M"})
+_ABOUT_THE_JOB = frozenset({INITIALIZER, DIED, MISMATCH})
 
 
 class Incoming:
@@ -219,7 +218,7 @@ class Incoming:
 
     def _note_pace(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
         """Note how long it took; if two attempts were under way, this one was faster."""
-        if outcome.status in {_VALUE, IN_BUCKET}:
+        if outcome.status in {VALUE, IN_BUCKET}:
             self._paces.note(call.options, outcome.duration)
         if call.backups:
             self._ends.stop_twin(call)

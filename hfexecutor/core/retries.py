@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
 from hfexecutor.core.agenda import Agenda
+from hfexecutor.remote.outcomes import VALUE
 
 if TYPE_CHECKING:
     from hfexecutor.core import events as ev
@@ -24,7 +25,6 @@ __all__ = ["AGAIN", "Retries"]
 
 AGAIN = ("again",)  # on the agenda: the pause of a call is over
 _EVER = math.nextafter(math.inf, 0.0)
-_VALUE = b"V"  # an outcome with nothing to retry
 
 
 class Retries:
@@ -37,7 +37,7 @@ class Retries:
 
     def may_follow(self, call: Call, outcome: ev.Outcome) -> bool:
         """Whether another attempt may follow this outcome of a call that has a `retry`."""
-        return outcome.status != _VALUE and call.retries_left > 0 and not call.killed
+        return outcome.status != VALUE and call.retries_left > 0 and not call.killed
 
     def on_larger(self, call: Call, worker: Worker) -> bool:
         """Have a call run once more on a larger worker, if it is to; say whether it does."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from hfexecutor.core import commands as do
 from hfexecutor.core import failures
 from hfexecutor.remote.entries import MOST_IN_LOG
+from hfexecutor.remote.outcomes import IN_BUCKET, TOO_LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
     from hfexecutor.core.state import State
     from hfexecutor.core.worker import Worker
 
-__all__ = ["IN_BUCKET", "Storing"]
+__all__ = ["Storing"]
 
-IN_BUCKET = b"S"  # an outcome that says where the value is
-_TOO_LARGE = b"L"  # one that says that it has no way back
 _AHEAD = 2  # times as many calls as may run: others' arguments are stored when it is their turn
 
 
@@ -134,7 +133,7 @@ class Storing:
 
     def note_size(self, outcome: ev.Outcome) -> None:
         """Remember that results are large, if this one of a job without a door is."""
-        if outcome.status in {IN_BUCKET, _TOO_LARGE} or len(outcome.payload) > MOST_IN_LOG:
+        if outcome.status in {IN_BUCKET, TOO_LARGE} or len(outcome.payload) > MOST_IN_LOG:
             self._large_results = True
 
     def is_collecting(self, call: Call) -> bool:

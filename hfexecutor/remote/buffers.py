@@ -30,7 +30,16 @@ else:
     except ImportError:  # a Python without its accelerators
         from pickle import loads
 
-__all__ = ["MOST_BUFFERS", "Pieces", "Place", "arrange", "cut_opening", "layout_of", "load"]
+__all__ = [
+    "MOST_BUFFERS",
+    "Pieces",
+    "Place",
+    "arrange",
+    "cut_opening",
+    "layout_of",
+    "load",
+    "loads",
+]
 
 BYTES, BYTEARRAY, WRITABLE = range(3)  # what a buffer has to become
 _FRESH = 1 << 20  # bytes from which on a place has memory of its own: a process has 65,000 mappings

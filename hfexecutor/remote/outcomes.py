@@ -14,16 +14,9 @@ from .exceptions import OutcomeError, Raised, builtin_base, rebuild
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pickle import loads
     from typing import Any
 
     from .buffers import Buffer, Place
-
-else:
-    try:  # the same as `pickle`, without the modules that it imports
-        from _pickle import loads
-    except ImportError:  # a Python without its accelerators
-        from pickle import loads
 
 __all__ = [
     "BAD_CALL",
@@ -183,7 +176,9 @@ class Outcome:
         """
         places, self.places = self.places, None
         if self.payload and self.payload[0]:  # a pickle, and no buffers: by far the most
-            return loads(self.payload)
+            import pickle  # noqa: PLC0415 - the client alone does this, and has it
+
+            return pickle.loads(self.payload)
         from . import buffers  # noqa: PLC0415 - as above
 
         return buffers.load(self.payload, places)

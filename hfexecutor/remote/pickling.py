@@ -7,20 +7,21 @@ pickled to the same bytes without it; whatever else comes up is left to cloudpic
 from __future__ import annotations
 
 from . import buffers
+from .buffers import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pickle import Pickler, loads
+    from pickle import Pickler
     from pickle import dumps as _dumps
     from typing import Any, NoReturn
 
     from .buffers import Buffer
 else:
     try:  # the same as `pickle`, without the modules that it imports
-        from _pickle import Pickler, loads
+        from _pickle import Pickler
         from _pickle import dumps as _dumps
     except ImportError:  # a Python without its accelerators
-        from pickle import Pickler, loads
+        from pickle import Pickler
         from pickle import dumps as _dumps
 
 __all__ = ["ATOMS", "PROTOCOL", "dump", "dumps", "load_cloudpickle", "loads", "wants_cloudpickle"]

@@ -234,7 +234,8 @@ def test_what_acts_is_known_to_what_users_see_alone():
 
 
 def test_the_core_knows_nobody_but_the_errors_and_what_is_said():
-    allowed = ("hfexecutor.core", "hfexecutor.errors", "hfexecutor.remote.entries")
+    said = ("hfexecutor.remote.entries", "hfexecutor.remote.outcomes")
+    allowed = ("hfexecutor.core", "hfexecutor.errors", *said)
     foreign = {
         (name, target)
         for name in in_area("hfexecutor.core")

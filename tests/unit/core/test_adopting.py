@@ -6,9 +6,9 @@ from core_stories import Story, ids, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
-from hfexecutor.core.storing import IN_BUCKET
 from hfexecutor.errors import DetachedError, HubUnavailableError, JobLostError
 from hfexecutor.remote import entries as wire
+from hfexecutor.remote.outcomes import IN_BUCKET
 from hfexecutor.runtime.adopted import RULES
 
 FIRST = 1000

@@ -10,7 +10,6 @@ from core_stories import Story, make_call, outcome
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.call import Buffer, Call
-from hfexecutor.core.storing import IN_BUCKET
 from hfexecutor.errors import (
     DetachedError,
     HubRequestError,
@@ -18,6 +17,7 @@ from hfexecutor.errors import (
     JobLostError,
     PayloadTooLargeError,
 )
+from hfexecutor.remote.outcomes import IN_BUCKET
 
 ROOM = 1000
 UNCLEAR = HubUnavailableError("answered 500")
