@@ -19,7 +19,7 @@ from hfexecutor import __version__
 from hfexecutor.environment import default_image
 from hfexecutor.errors import AuthenticationError
 from hfexecutor.hub.credentials import Credentials
-from hfexecutor.hub.failures import Answer, error_for
+from hfexecutor.hub.failures import NAMESPACE, Answer, error_for
 from hfexecutor.hub.models import Hardware, Job, Usage
 from hfexecutor.hub.network import Network
 from hfexecutor.hub.ratelimit import parse_window
@@ -27,7 +27,7 @@ from hfexecutor.hub.settings import LOCAL, resolve_endpoint, resolve_token
 from hfexecutor.labels import OURS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 __all__ = ["Check", "checks"]
 
@@ -120,7 +120,8 @@ class _Hub:
         payer = namespace or name
         answer = await self._send("POST", f"api/jobs/{payer}/auth-check/write")
         if answer.status_code != _SUCCESS:
-            yield Check("rights", "failed", self._refusal(answer, f"run jobs in {payer}"))
+            why = self._refusal(answer, f"run jobs in {payer}", {404: NAMESPACE})
+            yield Check("rights", "failed", why)
             return
         yield Check("rights", "ok", f"may run jobs in {payer}")
         yield await self._credits(who, payer)
@@ -188,8 +189,10 @@ class _Hub:
     ) -> httpx.Response:
         return await self._http.request(method, f"{self._endpoint}/{path}", params=params)
 
-    def _refusal(self, answer: httpx.Response, doing: str) -> str:
-        return str(error_for(Answer.of(answer), doing))
+    def _refusal(
+        self, answer: httpx.Response, doing: str, advice: Mapping[int, str] | None = None
+    ) -> str:
+        return str(error_for(Answer.of(answer), doing, advice=advice))
 
 
 def _versions() -> Check:

@@ -104,9 +104,11 @@ class Api:
         """
         odd = 0
 
+        async def admit(seconds: float) -> None:
+            await self.admit(doing, urgent=urgent, within=seconds)
+
         async def attempt() -> httpx.Response:
             nonlocal odd
-            await self.admit(doing, urgent=urgent)
             try:
                 response = await self._http.request(method, url, params=params or None, json=body)
             except httpx.TransportError as error:
@@ -120,6 +122,7 @@ class Api:
         return await persist(
             attempt,
             doing,
+            admit=admit,
             clock=self._clock,
             give_up_after=self._give_up_after,
             advice=self._advice,
@@ -150,17 +153,22 @@ class Api:
             page = await self.request("GET", following, doing)
             yield page
 
-    async def admit(self, doing: str, *, urgent: bool = False) -> None:
+    async def admit(self, doing: str, *, urgent: bool = False, within: float | None = None) -> None:
         """Wait until the rate limit lets another request through.
 
+        Args:
+            doing: What it is for, as it reads after "could not".
+            urgent: Whether it goes before all others.
+            within: Seconds that it may take; None: `give_up_after`.
+
         Raises:
-            RateLimitedError: At once, when that would take longer than `give_up_after`.
+            RateLimitedError: At once, when that would take longer.
         """
-        deadline = self._clock.now() + self._give_up_after
-        if not await self.limiter.admit(deadline, urgent=urgent):
+        seconds = self._give_up_after if within is None else within
+        if not await self.limiter.admit(self._clock.now() + seconds, urgent=urgent):
             raise RateLimitedError(
-                f"Could not {doing}: the Hub asks to wait for over {self._give_up_after:g} s. "
-                f"{SLOWER}"
+                f"Could not {doing}: the Hub asks to wait for longer than is left of "
+                f"{self._give_up_after:g} s. {SLOWER}"
             )
         self.admitted += 1
 

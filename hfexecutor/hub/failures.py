@@ -44,7 +44,7 @@ _SERVER: Final = 500
 
 
 class NotFoundError(HubRequestError):
-    """The Hub knows no such job, or no such namespace."""
+    """The Hub knows no such job: for who asks about one, as nothing may be left to do."""
 
 
 class TooLargeError(HubRequestError, PayloadTooLargeError):
@@ -115,6 +115,8 @@ def error_for(
     """
     kind, general = _MEANINGS.get(answer.status) or _meaning_of_class(answer.status)
     special = (advice or {}).get(answer.status, general)
+    if special is NAMESPACE:  # nobody has asked about a job
+        kind = HubRequestError
     said = f": {answer.words}" if answer.words else ""
     traces = [
         f"{name} {value}"

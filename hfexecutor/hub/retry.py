@@ -4,9 +4,10 @@ Only requests that may safely be repeated come here: reads, and cancels. What ma
 5xx, timeouts, resets) is asked again with growing, jittered pauses until `give_up_after` seconds
 are over; everything else is final at once. Each pause is logged with its reason.
 
-A process may stand still, as with its machine's lid closed, and find its connections dead when it
-goes on. That time is not the Hub's: of each try at most half a minute counts, and of each pause
-what it was meant to be.
+The time begins with the first try that fails. A process may stand still, as with its machine's lid
+closed, and find its connections dead when it goes on. That time is not the Hub's: of each try at
+most half a minute counts, and of each pause what it was meant to be. What a later try has to wait
+for the rate limit counts in full.
 """
 
 from __future__ import annotations
@@ -62,8 +63,14 @@ class _Patience:
         self._advice = advice
         self._spent = 0.0
 
-    async def attempt(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make one try, and count the time that it takes."""
+    async def attempt(
+        self, admit: Callable[[float], Awaitable[None]], attempt: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Make one try when it may be made, and count the time that it takes."""
+        began, left = self._clock.now(), self._seconds - self._spent
+        await admit(left)
+        if self._spent:
+            self._spent += min(self._clock.now() - began, left)
         began = self._clock.now()
         try:
             return await attempt()
@@ -99,6 +106,7 @@ async def persist(
     attempt: Callable[[], Awaitable[T]],
     doing: str,
     *,
+    admit: Callable[[float], Awaitable[None]],
     clock: Clock,
     give_up_after: float,
     advice: Callable[[], str],
@@ -108,8 +116,9 @@ async def persist(
     Args:
         attempt: One try; may be repeated without harm.
         doing: What it is for, as it reads after "could not".
+        admit: Waits until a try may be made, for so many seconds at the most; raises if it may not.
         clock: Time and sleep.
-        give_up_after: Seconds after which no further try is begun.
+        give_up_after: Seconds after the first failure, after which no further try is begun.
         advice: Says what to do when the time is over, unless it is to slow down.
 
     Raises:
@@ -125,7 +134,7 @@ async def persist(
         before_sleep=patience.tell,
         retry_error_callback=patience.give_up,
     )
-    return await retrying(patience.attempt, attempt)
+    return await retrying(patience.attempt, admit, attempt)
 
 
 def _cause(state: RetryCallState) -> TransientError:

@@ -30,7 +30,7 @@ def test_all_is_well(terminal, hub):
     [
         ([], {"HF_TOKEN": ""}, "token", "hf auth login"),
         ([], {"HF_TOKEN": "hf_unknown"}, "token", "invalid or expired"),
-        (["--namespace", "others"], {}, "rights", "404"),
+        (["--namespace", "others"], {}, "rights", "Check the namespace"),
         (["--endpoint", "http://127.0.0.1:9"], {}, "reachable", "Check the network"),
         (["--endpoint", "nowhere"], {}, "endpoint", "must be a URL"),
     ],

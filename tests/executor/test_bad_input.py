@@ -292,8 +292,9 @@ def test_a_wrong_namespace_is_named(make: Callable[..., HubExecutor]) -> None:
         with pytest.raises(
             hfexecutor.HubRequestError,
             match=r'in somebody-else: .* Check the namespace: .* HubExecutor\(endpoint="local"\)',
-        ):
+        ) as caught:
             executor.submit(pow, 2, 3).result(30)
+    assert type(caught.value) is hfexecutor.HubRequestError
 
 
 def test_no_token_names_the_embedded_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,8 +138,10 @@ def test_a_namespace_that_the_hub_does_not_know_is_what_is_to_be_checked(hub, ta
     hub.get(f"{ENDPOINT}/api/jobs/hardware").respond(json=[])
     hub.get(JOBS).respond(404, json={"error": "Sorry, we can't find the page."})
 
-    with pytest.raises(NotFoundError, match=r"the jobs of org: .* Check the namespace: ") as caught:
+    check = r"the jobs of org: .* Check the namespace: "
+    with pytest.raises(HubRequestError, match=check) as caught:
         talk(act)
+    assert type(caught.value) is HubRequestError
     assert "address" not in str(caught.value)
 
 

@@ -69,7 +69,7 @@ def test_a_launch_into_an_unknown_namespace_is_not_about_an_unknown_job():
         answer(404, {"error": "Not found"}), "launch a job in org", advice=LAUNCH_ADVICE
     )
 
-    assert type(error) is NotFoundError
+    assert type(error) is HubRequestError
     assert str(error).startswith(
         "Could not launch a job in org: the Hub answered 404: Not found. Check the namespace: your "
         "user name, or an organisation that you are a member of."

@@ -20,11 +20,16 @@ def attempts(*outcomes):
     return attempt
 
 
-def run(attempt, clock, give_up_after=300.0):
+async def at_once(seconds):
+    """Have no rate limit."""
+
+
+def run(attempt, clock, give_up_after=300.0, admit=at_once):
     return asyncio.run(
         persist(
             attempt,
             "list the jobs of org",
+            admit=admit,
             clock=clock,
             give_up_after=give_up_after,
             advice=lambda: "Look at the plug.",
@@ -119,3 +124,20 @@ def test_what_it_takes_to_fail_counts(clock):
     with pytest.raises(HubUnavailableError, match="tried 5 times in"):
         run(attempt, clock, give_up_after=60.0)
     assert clock.time - began <= 60.0
+
+
+def test_what_a_later_try_waits_for_the_rate_limit_counts(clock):
+    """Others' requests are told to wait, again and again."""
+    most = []
+
+    async def admit(seconds):
+        most.append(seconds)
+        await clock.sleep(min(seconds, 100.0))
+
+    began = clock.time
+    with pytest.raises(HubUnavailableError, match="tried 4 times in"):
+        run(attempts(TransientError("HTTP 503")), clock, admit=admit)
+
+    assert most[0] == 300.0
+    assert most == sorted(most, reverse=True)
+    assert clock.time - began <= 100.0 + 300.0  # the first one counts from its failure on
