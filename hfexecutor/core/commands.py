@@ -229,10 +229,11 @@ class Collect(NamedTuple):
 
 
 class Started(NamedTuple):
-    """Calls are in this job."""
+    """Calls are in this job; in another one as well, if it is one `of_two` attempts."""
 
     calls: tuple[Call, ...]
     job: JobSeen
+    of_two: bool = False
 
 
 class BackupStarted(NamedTuple):

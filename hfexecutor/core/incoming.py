@@ -223,7 +223,7 @@ class Incoming:
         if call.backups:
             self._ends.stop_twin(call)
             if worker.job is not None:  # its future may have the other one's
-                self._state.do(do.Started((call,), worker.job))
+                self._state.do(do.Started((call,), worker.job, of_two=True))
 
     def _note_word_of_job(self, worker: Worker, outcome: ev.Outcome) -> None:
         """No call can run, says a job; all others would say the same."""

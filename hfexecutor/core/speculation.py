@@ -140,5 +140,5 @@ class Speculation:
         other.give([backup], state.now)
         state.touch(other)
         state.counters.backups += 1
-        state.do(Started((backup,), other.job))
+        state.do(Started((backup,), other.job, of_two=True))
         state.do(BackupStarted(backup, late.seconds, late.median, late.worker.job, other.job))

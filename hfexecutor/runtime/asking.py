@@ -44,5 +44,9 @@ def ask(
                     f"the Hub does not answer within {patience:g} seconds"
                 ) from None
 
+    def run() -> T:  # in a loop of the stdlib, whichever the program has chosen for its own
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            return runner.run(answer())
+
     with ThreadPoolExecutor(1) as thread:  # the caller may have a loop of its own
-        return thread.submit(lambda: asyncio.run(answer())).result()
+        return thread.submit(run).result()

@@ -75,6 +75,10 @@ class InTransit:
         """Note that a range of a large outcome is asked for."""
         self._outcomes.setdefault((command.worker, command.call), (now, command.key.size))
 
+    def refused(self, event: ev.FetchRefused, _: float) -> None:
+        """Note that there is no room for a large outcome here: no more of it is asked for."""
+        self._outcomes.pop((event.worker, event.call), None)
+
     def answered(self, event: ev.Answered, now: float) -> Moved | None:
         """Return what has arrived there; None if it was not on its way."""
         return _moved(self._messages.pop((event.worker, event.number), None), now)

@@ -78,6 +78,7 @@ class Observer:
             ev.RetryWeighed: self._retry_weighed,
             ev.Answered: self._answered,
             ev.Fetched: self._fetched,
+            ev.FetchRefused: in_transit.refused,
             ev.RangeKept: self._range_kept,
             ev.RangeFailed: in_transit.range_lost,
             ev.RangeRefused: in_transit.range_lost,
@@ -266,11 +267,11 @@ class Observer:
             self._tell(public.PackagesNeeded(time.time(), tuple(new)))
 
     def _sent(self, command: do.Started, _: float) -> None:
-        if self._events.are_heard(public.CallsSent):
-            # Of backups there is an event of their own; which attempt counts, the end will tell.
-            numbers = tuple([call.number for call in command.calls if not call.backups])
-            if numbers:
-                self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
+        # Of backups there is an event of their own; which attempt counts, the end will tell.
+        if command.of_two or not self._events.are_heard(public.CallsSent):
+            return
+        if numbers := tuple([call.number for call in command.calls]):
+            self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
 
     def _backup_started(self, command: do.BackupStarted, _: float) -> None:
         call, seconds, median, first, job = command

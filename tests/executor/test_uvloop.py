@@ -30,3 +30,15 @@ def test_calls_run_and_large_values_pass_through_doors():
         for _ in range(3):
             assert executor.submit(swapped, data).result(30) == data[::-1]
         assert executor.stats().jobs_started == 1
+
+
+def test_a_question_beside_a_run_is_asked_in_a_loop_of_ours(monkeypatch):
+    def refuse(policy):
+        raise AssertionError("the loop that the program has chosen")
+
+    monkeypatch.setattr(uvloop.EventLoopPolicy, "new_event_loop", refuse, raising=False)
+    with LocalHub() as hub, HubExecutor(1, endpoint=hub.endpoint, token=hub.token) as executor:
+        assert executor.submit(swapped, b"ab").result(30) == b"ba"
+        place = {"endpoint": hub.endpoint, "token": hub.token}
+        with HubExecutor.attach(executor.name, **place) as attached:
+            assert attached.futures[1].result(30) == b"ba"

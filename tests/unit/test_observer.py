@@ -132,6 +132,17 @@ def test_a_call_is_told_with_its_slot_and_by_the_clock_of_its_job(observer, hear
     assert (ended.job_id, ended.began, ended.seconds, ended.slot) == ("j1", 1002.5, 0.5, 3)
 
 
+def test_a_call_that_had_a_backup_is_told_again_when_it_is_sent_again(observer, heard):
+    up(observer)
+    call = Call(7, PoolFuture(), b"", None)
+    backup = call.backup()
+    observer.observe([], [do.Started((backup,), JOB, of_two=True)], 7.0)
+    assert not [event for event in heard if isinstance(event, CallsSent)]
+    observer.observe([], [do.Started((backup,), JOB)], 9.0)
+
+    assert heard[-1] == CallsSent(heard[-1].at, (7,), "j1")
+
+
 def test_a_job_whose_clock_is_not_known_says_nothing_of_moments(observer, heard):
     up(observer, clock=None)
     call = Call(7, PoolFuture(), b"", None)
@@ -188,6 +199,15 @@ def test_a_large_outcome_is_told_when_its_last_range_is_here(observer, heard):
 
     (moved,) = [event for event in heard if isinstance(event, Transferred)]
     assert (moved.seconds, moved.size, moved.fetched) == (1.5, 3000, True)
+
+
+def test_a_large_outcome_that_has_no_room_here_is_not_on_its_way_any_more(observer):
+    up(observer)
+    fetch = do.Fetch("a", "j1", "https://door", 1, 1, 5, Key(3000, ()), 0, 3000, 9.0)
+    observer.observe([], [fetch], 8.0)
+    assert repr(observer._in_transit) == "<InTransit 1 on their way>"
+    observer.observe([ev.FetchRefused("a", 1, 5, "no memory")], [], 8.5)
+    assert repr(observer._in_transit) == "<InTransit 0 on their way>"
 
 
 def test_a_large_argument_is_told_when_the_job_has_its_last_range(observer, heard):

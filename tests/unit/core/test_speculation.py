@@ -143,6 +143,18 @@ def test_where_both_are_lost_it_counts_as_often_as_it_began():
     assert not told.machine.pending.open
 
 
+def test_who_is_told_of_a_backup_is_told_also_where_the_call_runs_after_both():
+    told, first, second = story(max_retries=3)
+    told.until(do.BackupStarted)
+    assert [one.of_two for one in told.said(do.Started)] == [True]
+    answer(told)
+    lose(told, first, second)
+    lose(told, second, first)
+    told.start()
+    (again,) = told.said(do.Started)
+    assert ([call.id for call in again.calls], again.of_two) == ([BACKUP], False)
+
+
 def test_a_kill_stops_both_and_ends_it_once():
     told, first, second = story()
     begun(told, 7.0)
