@@ -185,11 +185,11 @@ class Launches:
         if launch.state is LaunchState.DONE:
             assert launch.job is not None
             self._adopt(worker, launch.job)
+        elif worker.cancelling and launch.state not in IN_DOUBT:
+            self._ends.give_up_launch(worker)  # nobody wants it: how it ended says nothing
         elif launch.state is LaunchState.GIVEN_UP:
             assert launch.error is not None
             self._not_launched(worker, launch.error)
-        elif worker.cancelling and launch.state not in IN_DOUBT:
-            self._ends.give_up_launch(worker)
 
     def _adopt(self, worker: Worker, job: ev.JobSeen) -> None:
         """Give a worker the job that its launch has come to."""
@@ -210,7 +210,7 @@ class Launches:
         """The Hub refuses a kind: see to it that the next one is tried, if there is one."""
         state = self._state
         following = state.kinds.after(worker.kind, worker.asked_by, state.now)
-        if following is None or (worker.launch.doubtful and not worker.may_all_run_again):
+        if following is None or (worker.launch.doubtful and not worker.launch.repeatable):
             return False
         state.kinds[worker.kind].passed_over_until = state.now + state.rules.passed_over
         text = f"no job of {worker.kind} can be started, trying {following.name}: {error}"
@@ -236,7 +236,7 @@ class Launches:
             if isinstance(error, (HubUnavailableError, RateLimitedError)):  # that passes
                 state.agenda.set(RETRY, state.now + state.rules.pause)
             ends.pass_on(worker, error, attempted=doubtful)
-        elif doubtful and not worker.may_all_run_again:
+        elif doubtful and not worker.launch.repeatable:  # of others it says nothing
             ends.pass_on(worker, error, attempted=True)  # it may have run: not once more
         else:
             ends.fail_queue(worker.asked_by, error)

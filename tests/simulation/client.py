@@ -294,10 +294,10 @@ class Client:
         self.clock.later(back, self._launched, command, job)
 
     def _launched(self, command: do.Post, job: Job) -> None:
-        job.listed = True
         seen = job.seen()
         assert seen is not None
         self.checks.post_ends(command)
+        self._show((seen,))
         self.tell(ev.Launched(command.worker, command.attempt, seen))
         self._free_place()
 
@@ -325,9 +325,13 @@ class Client:
                 jobs = None
             else:
                 jobs = self.hub.show(launch=command.worker)
-            self.clock.later(self.hub.delay(), self.tell, ev.Looked(command.worker, jobs))
+            self.clock.later(self.hub.delay(), self._looked, ev.Looked(command.worker, jobs))
 
         self.clock.later(self.hub.delay(), answer)
+
+    def _looked(self, event: ev.Looked) -> None:
+        self._show(event.jobs or ())
+        self.tell(event)
 
     # --- stages -------------------------------------------------------------------------------
 
@@ -343,9 +347,19 @@ class Client:
                 return
             slow = self.plan.list_slow if not self.hub.is_well else 0.0
             jobs = self.hub.show()
-            self.clock.later(self.hub.delay() + slow, self.tell, ev.Listed(asked, jobs))
+            self.clock.later(self.hub.delay() + slow, self._listed, ev.Listed(asked, jobs))
 
         self.clock.later(self.hub.delay(), answer)
+
+    def _listed(self, event: ev.Listed) -> None:
+        self._show(event.jobs)
+        self.tell(event)
+
+    def _show(self, jobs: tuple[ev.JobSeen, ...]) -> None:
+        """Note which jobs the core is told of: not before the answer is here."""
+        for seen in jobs:
+            if seen.id in self.hub.jobs:  # else it is a foreign one
+                self.hub.jobs[seen.id].listed = True
 
     def _inspect(self, command: do.Inspect) -> None:
         self.hub.count("inspect")

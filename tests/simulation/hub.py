@@ -386,9 +386,6 @@ class Hub:
                 rng.randrange(len(found) + 1),
                 ev.JobSeen("foreign", "RUNNING", launch=like, foreign="another owner"),
             )
-        for seen in found:
-            if seen.id in self.jobs:
-                self.jobs[seen.id].listed = True
         return tuple(found)
 
     def cancel(self, job_id: str) -> bool:

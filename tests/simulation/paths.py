@@ -296,6 +296,16 @@ FOUND = {
         away=0.0,
         stopped=True,
     ),
+    "a launch that nobody wants any more fails all calls, as it may not be repeated": Plan(
+        seed=7393,
+        calls=14,
+        durations=(0.0,),
+        workers=4,
+        warm=False,
+        once=0.4,
+        kills=0.5,
+        post_unclear_not=0.4,
+    ),
 }
 
 FOUND["what was handed ahead is taken back for slots beside a suspect, over and over"] = Plan.of(
@@ -446,6 +456,7 @@ FIXED: tuple[Plan, ...] = (
         post_refused=0.3,
     ),
     Plan(seed=62, calls=60, durations=(3.0,), workers=2, choices=((0,), (1,), (2,))),
+    Plan.of(5001).with_changes(["calls=60", "max_cost=0.05", "choices=((0,), (1,), (2,))"]),
     # Calls that are to begin only once, aboard of jobs that do not come.
     Plan(
         seed=5016,

@@ -173,10 +173,11 @@ class Supervisor:
     def message(self, message: bytes) -> tuple[int, bytes]:
         """Take a message that came through the door; return status and body of the reply."""
         machine, now = self.machine, self.clock.now
-        awaited = not self.visited or machine.log.awaits_fetches
+        # What waits, for a process that cannot be forked say, is work until it is taken back.
+        useful = not self.visited or machine.log.awaits_fetches or machine.pool.busy
         answer = machine.message(message, now)
         assert answer is not None, "a message stands"
-        if awaited or machine.pool.busy or machine.log.awaits_fetches:
+        if useful or machine.pool.busy or machine.log.awaits_fetches:
             self.visited, self.useful_at = True, now
         self._wake(0.0)
         return answer

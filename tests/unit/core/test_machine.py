@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -275,6 +276,22 @@ def test_without_retries_and_doors_the_error_says_what_is_known() -> None:
     assert "looked for 4 times in 4" in text
     assert "max_retries=0" in text
     assert "300" not in text
+
+
+@pytest.mark.parametrize("unwanted", [ev.Cancelled(1), ev.KillAsked(1)])
+def test_a_launch_that_may_not_be_repeated_is_no_other_calls_end(unwanted: ev.Event) -> None:
+    story = Story(max_workers=1, max_retries=0, reuse_workers=False)
+    launch_unclearly(story)
+    launch = story.launches.popleft()
+    story.options = dataclasses.replace(story.options, max_retries=2)
+    story.submit(make_call(2))
+    said = story.tell(unwanted)
+    for _ in Rules().looks:
+        said += story.until(do.LookFor)
+        said += story.tell(ev.Looked(launch.worker, ()))
+    assert {command.call.id for command in said if type(command) is do.Fail} <= {1}
+    story.start()
+    assert [call.id for call in story.said(do.Started)[0].calls] == [2]
 
 
 def test_a_hub_that_takes_no_port_gets_one_shot_jobs(story: Story) -> None:
