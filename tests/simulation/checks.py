@@ -73,6 +73,7 @@ class Checks:
         self.retries: dict[int, int] = {}  # that each call may have, by number
         self.paused: dict[int, float] = {}  # until when
         self.given: dict[int, list[str]] = {}  # call: workers that it was handed to, in any way
+        self.on_its_way: dict[str, int] = {}  # numbers of messages without an answer, by worker
         self.arrived: dict[int, Any] = {}  # outcomes that the core was told while they counted
         self.ended: set[int] = set()
         self.open = 0
@@ -125,6 +126,8 @@ class Checks:
     def before(self, events: list[ev.Event], machine: Machine) -> None:
         self._unanswered = []
         for event in events:
+            if isinstance(event, ev.Answered):
+                self.on_its_way.pop(event.worker, None)
             if isinstance(event, ev.Unanswered) and event.worker in machine.workers:
                 self._unanswered.append(machine.workers[event.worker])
             elif isinstance(event, (ev.Heard, ev.Answered, ev.Fetched)):
@@ -224,6 +227,10 @@ class Checks:
         self._readings[command.job] = self._readings.get(command.job, 0) + over
 
     def sending(self, command: do.Send) -> None:
+        # One message is on its way to a worker at a time: until it is answered, it is repeated.
+        before = self.on_its_way.setdefault(command.worker, command.number)
+        repeated = before == command.number
+        self.check("a message is repeated as it was", repeated, f"{command}, after {before}")
         for entry in command.entries:
             if entry.kind == wire.CALL and entry.part == 0:
                 self._give(entry.call, command.worker)
@@ -482,6 +489,15 @@ class Checks:
                     one for one in call.kinds if number_of_flavor(one) > number_of_flavor(kind)
                 ]
                 self.check("what takes much memory gets it", not larger, f"{call} on {kind}")
+            elif code == user.KILLED and self.plan.grow and not call.options.on_memory_error:
+                kind = self.hub.by_worker[worker][0].command.kind
+                smaller = any(
+                    number_of_flavor(job.command.kind) < number_of_flavor(kind)
+                    for attempt, jobs in self.begins.items()
+                    if number_of(attempt) == future.call
+                    for job in jobs
+                )
+                self.check("what ran once more had more memory", smaller, f"{call} on {kind}")
             return details["during"] == "call" and user.DEATHS.get(work.kind) == code
         raises = status == outcomes.RAISED
         ends = outcome.payload == value_of(future.call, work)
