@@ -72,6 +72,7 @@ class Tracking:
             worker = state.workers.get(job.launch)
             if worker is not None and worker.job is not None and worker.job.id == job.id:
                 seen.add(worker.id)
+                worker.missed, worker.missable = 0, state.rules.missed
                 self._see(worker, job)
                 if worker.phase is Phase.WAITING and not state.adopted:
                     waited_until = event.asked - state.rules.lag  # a list is late by that at most
@@ -105,11 +106,14 @@ class Tracking:
         return worker is None or worker.job is not None
 
     def _note_absence(self, worker: Worker) -> None:
-        """A list does not show a job: lists lag, and drop old jobs. Ask for it by its id."""
+        """A list does not show a job: lists lag, and drop old jobs. Ask for it by its id.
+
+        Each time twice as many lists may pass: where they lag, they hide all jobs that are new.
+        """
         worker.missed += 1
-        if worker.missed >= self._state.rules.missed and not worker.inspecting:
+        if worker.missed >= worker.missable and not worker.inspecting:
             assert worker.job is not None
-            worker.inspecting = True
+            worker.inspecting, worker.missable = True, 2 * worker.missed
             self._state.do(do.Inspect(worker.id, worker.job.id))
 
     def inspected(self, event: ev.Inspected) -> None:

@@ -87,7 +87,8 @@ class Worker:
         # What the Hub says.
         self.job: JobSeen | None = None
         self.phase = Phase.UNCLEAR
-        self.missed = 0  # lists in a row that did not show it
+        self.missed = 0  # lists in a row that did not show it,
+        self.missable = rules.missed  # and how many may do so until it is asked for by its id
         self.inspecting = False
         # What it says.
         self.hello: Hello | None = None
@@ -405,7 +406,6 @@ class Worker:
 
     def see(self, job: JobSeen) -> bool:
         """Take what the Hub says of its job; say whether the phase is another one."""
-        self.missed = 0
         before, phase = self.phase, phase_of(job.stage)
         if self.job is not None and _RANK[phase] < _RANK[before]:
             job = job._replace(stage=self.job.stage, message=self.job.message)

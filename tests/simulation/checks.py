@@ -489,7 +489,9 @@ class Checks:
                     one for one in call.kinds if number_of_flavor(one) > number_of_flavor(kind)
                 ]
                 self.check("what takes much memory gets it", not larger, f"{call} on {kind}")
-            elif code == user.KILLED and self.plan.grow and not call.options.on_memory_error:
+            # Who attaches does not know what was wanted of a call.
+            asked = self.plan.grow and not self.has_left
+            if code == user.KILLED and asked and not call.options.on_memory_error:
                 kind = self.hub.by_worker[worker][0].command.kind
                 smaller = any(
                     number_of_flavor(job.command.kind) < number_of_flavor(kind)

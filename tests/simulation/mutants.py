@@ -202,7 +202,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job that no list shows is not asked for",
-        "worker.missed >= self._state.rules.missed and not worker.inspecting",
+        "worker.missed >= worker.missable and not worker.inspecting",
         "False",
     ),
     Mutant(

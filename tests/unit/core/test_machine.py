@@ -367,6 +367,23 @@ def test_a_job_that_could_not_be_cancelled_keeps_what_it_will_run_all_the_same()
     assert not story.machine.pending.open
 
 
+def test_a_job_that_lists_go_on_to_miss_is_asked_for_more_and_more_seldom(story: Story) -> None:
+    """Where lists lag they hide all jobs that are new, and hundreds were asked for each time."""
+    worker = busy(story)
+    asked = []
+    for number in range(1, 20):
+        story.wait(0.1)
+        story.list()
+        if story.said(do.Inspect):
+            asked.append(number)
+            story.tell(ev.Inspected(worker, story.job(worker)))
+    assert asked == [2, 4, 8, 16]
+    story.list(story.job(worker))
+    story.list()
+    story.list()
+    assert story.said(do.Inspect)
+
+
 def test_a_job_that_two_lists_miss_is_asked_for_by_its_id(story: Story) -> None:
     worker = busy(story)
     story.wait(0.1)
