@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
-from typing import TYPE_CHECKING, Any
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from hfexecutor.errors import HubError, HubRequestError, HubUnavailableError
+from hfexecutor.errors import HubError, HubExecutorError, HubRequestError, HubUnavailableError
 from hfexecutor.hub.failures import may_pass, redact
 from hfexecutor.hub.launch import load_api
 
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 __all__ = ["hub_errors", "open_bucket"]
+
+# What a disk of this machine says, and says again at once.
+_OF_DISKS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_AS_HF_XET_SAYS: Final = re.compile(r"\(os error (\d+)\)")
 
 
 def open_bucket(endpoint: str, bucket_id: str, token: str, *, name: str, why: str) -> HfApi:
@@ -45,14 +52,19 @@ def hub_errors(bucket: str, doing: str) -> Iterator[None]:
 
     Raises:
         HubRequestError: The Hub refuses it.
-        HubUnavailableError: Anything else: it may pass.
+        HubExecutorError: This machine's disk is full, or cannot be written.
+        MemoryError: This machine has no room for it.
+        HubUnavailableError: Anything else: it may pass, as the oddest answers do.
     """
     try:
         with _silent():
             yield
-    except HubError:
+    except (HubError, MemoryError):
         raise
     except Exception as error:
+        if number := _said_by_disk(error):
+            why = os.strerror(number)
+            raise HubExecutorError(f"could not {doing} {bucket}: on this machine, {why}") from error
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)
         passes = status is None or may_pass(status)
@@ -62,6 +74,13 @@ def hub_errors(bucket: str, doing: str) -> Iterator[None]:
             if why not in said:  # newer releases of huggingface_hub say it
                 said += f"; {why}"
         raise kind(redact(f"could not {doing} {bucket} ({said})")) from error
+
+
+def _said_by_disk(error: Exception) -> int:
+    """Return the number of an error of this machine's disk, 0 for another one."""
+    said = _AS_HF_XET_SAYS.search(str(error))
+    number = int(said[1]) if said is not None else getattr(error, "errno", None)
+    return number if number in _OF_DISKS else 0
 
 
 def _failures(response: Any) -> list[str]:

@@ -244,7 +244,7 @@ class ResultsStore:
             for name, results in gathered.items():
                 try:
                     self._write_segment(name, results)
-                except HubExecutorError as error:
+                except (HubExecutorError, MemoryError) as error:
                     logger.warning("%s results are not kept for resume: %s", len(results), error)
 
     def _gather(self) -> tuple[dict[str, list[tuple[bytes, bytes]]], bool]:

@@ -115,7 +115,7 @@ class Values:
             try:
                 bucket = await self._bucket()
                 await in_thread(partial(bucket.make_folder, "arguments"))
-            except HubError as error:
+            except HubExecutorError as error:
                 logger.info("large arguments go to a job through its port alone: %s", error)
             else:
                 arguments = ARGUMENTS
@@ -124,7 +124,7 @@ class Values:
             try:
                 bucket = await self._bucket()
                 await in_thread(partial(bucket.make_folder, "results"))
-            except HubError as error:
+            except HubExecutorError as error:
                 why_not = str(error)
                 if not isinstance(error, HubUnavailableError):  # it will not pass
                     self._why_not = why_not
