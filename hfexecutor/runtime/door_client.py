@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DoorClient"]
 
-_CROWDED: Final = 0.25  # seconds between two looks whether there is room now
+# Seconds between two looks whether there is room now: memory that is freed tells nobody.
+_CROWDED: Final = 0.25
 
 
 class DoorClient:
