@@ -273,7 +273,7 @@ class Stuck(Fault):
 
 
 class JobFault(Fault, kw_only=True):
-    """A fault that strikes `after` so many seconds of a job's running."""
+    """A fault that strikes `after` so many seconds of a job's running; 0: before its first word."""
 
     after: float = 0.0
 

@@ -172,6 +172,9 @@ class Job:
         self, runner: Runner, attempt: int, deadline: float, job_faults: JobFaults
     ) -> End:
         self.log.say(f"===== Job started at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} =====")
+        if job_faults.forestall():
+            self._enter_running()
+            return _failed(137, "Error")
         output = job_faults.output()
         self.running = running = await self._started(runner, attempt, output.feed, deadline)
         if running is None:

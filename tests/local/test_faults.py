@@ -451,6 +451,15 @@ def test_a_killed_job(make, alive):
     assert not alive(int(pid))
 
 
+def test_a_job_that_is_killed_at_once_says_nothing(make, tmp_path):
+    _, raw = make(faults=[f.KillJob()])
+    mark = tmp_path / "mark"
+    job = raw.run("sh", "-c", f"touch {mark}; echo 1")
+    assert raw.wait(job)["status"]["message"] == "Job failed with exit code: 137. Reason: Error"
+    assert raw.log(job) == []
+    assert not mark.exists()
+
+
 def test_a_job_that_the_hub_starts_again(make, tmp_path):
     _, raw = make(faults=[f.KillJob(retried=True, after=0.5)])
     mark = tmp_path / "mark"

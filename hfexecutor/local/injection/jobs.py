@@ -47,6 +47,14 @@ class JobFaults:
         """Return what takes an attempt's output."""
         return FaultyWriter(self._job.log, self._spoiling) if self._spoiling else self._job.log
 
+    def forestall(self) -> bool:
+        """Let those come that leave no time for anything to run; say whether there are any."""
+        first = [one for one in self._coming if not (one.after or isinstance(one, faults.OddStage))]
+        self._coming = [one for one in self._coming if one not in first]
+        for one in first:
+            self._strike(one)
+        return bool(first)
+
     def begin(self) -> None:
         """Let the faults that await the job's start come, each once."""
         loop = asyncio.get_running_loop()
