@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import json
 import multiprocessing
 import resource
 import secrets
@@ -26,7 +25,7 @@ from multiprocessing.connection import Connection
 from hfexecutor import HubExecutor
 from hfexecutor.local import INSTANT, Launch, LocalHub, Running
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames, outcomes
+from hfexecutor.remote import frames, outcomes, plain
 
 
 class SimulatedWorker:
@@ -64,10 +63,10 @@ class SimulatedWorker:
     def _take(self, entries: list[wire.Entry]) -> None:
         for entry in entries:
             if entry.kind == wire.CONFIG:
-                config = json.loads(entry.data)
+                config = plain.unpack(entry.data)
                 self.doors = {config["port"]: self._answer}
                 hello = {"python": "3", "cpus": 1, "slots": 1, "door": config["port"], "pid": 0}
-                self._say(wire.HELLO, 0, json.dumps(hello).encode())
+                self._say(wire.HELLO, 0, plain.pack(hello))
             elif entry.kind == wire.CALL:
                 self._queue.append(entry.call)
             elif entry.kind == wire.LEAVE:

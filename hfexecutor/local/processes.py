@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import logging
+import marshal
 import os
 import shutil
 import signal
@@ -100,7 +100,7 @@ class ProcessRunner:
         }
         run = ProcessRun(self._announcing(found, write), self._running)
         try:
-            with _sealed(json.dumps(spec).encode()) as spec_fd:
+            with _sealed(marshal.dumps(spec)) as spec_fd:
                 theirs, output = run.open()
                 with theirs, open(output, "wb", buffering=0):  # noqa: ASYNC230, PTH123
                     await self._send([theirs.fileno(), output, spec_fd])

@@ -41,7 +41,7 @@ BOOT_COMMAND: Final = (
 
 _PREFIX = "HFEXECUTOR_"
 _NAME_HERE, _NAME_THERE = "hfexecutor.remote", "hfexecutor_remote"
-_SPEECH = ("entries", "frames", "outcomes", "exceptions", "refusal", "seals")
+_SPEECH = ("entries", "frames", "outcomes", "exceptions", "plain", "refusal", "seals")
 _FOR_REFUSAL = {"loading", f"{_NAME_THERE}/", *(f"{_NAME_THERE}.{name}" for name in _SPEECH)}
 _HAS_DOCSTRING = 0x4000000  # of a code's flags
 _MARSHAL = 4  # the version that all supported Pythons read

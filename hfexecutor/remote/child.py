@@ -12,7 +12,7 @@ import select
 import sys
 import time
 
-from . import client_names, outcomes, pickling, pipes, shared_memory
+from . import client_names, outcomes, pickling, pipes, plain, shared_memory
 from .bucket import MOST_WITHOUT_BUCKET, NoRoomError
 from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .buffers import Buffer
 
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
+_SOURCES = f"{__package__}.sources"
 _IN_PIPE = 1 << 18  # bytes of a result beyond which it goes through shared memory
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
@@ -182,9 +183,11 @@ class Child:
         try:
             self._add_needed()
             function, args, kwargs = self._load()
+            if (sources := sys.modules.get(_SOURCES)) is not None:
+                sources.show_waiting()  # what was loaded may have imported what shows them
         except BaseException as error:
             details = _report().describe_bad_call(error)
-            return outcomes.BAD_CALL, call, time.monotonic(), 0.0, [outcomes.json_payload(details)]
+            return outcomes.BAD_CALL, call, time.monotonic(), 0.0, [plain.pack(details)]
         start = time.monotonic()  # on which the supervisor is as well
         try:
             value = function(*args, **kwargs)
@@ -196,7 +199,7 @@ class Child:
             return self._returned(call, start, duration, pickling.dump(value))
         except BaseException as error:
             details = _report().describe_unpicklable(value, error)
-            return outcomes.UNPICKLABLE, call, start, duration, [outcomes.json_payload(details)]
+            return outcomes.UNPICKLABLE, call, start, duration, [plain.pack(details)]
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
@@ -239,7 +242,7 @@ class Child:
                 return outcomes.VALUE, call, start, duration, payload
             details = {"size": size, "limit": MOST_WITHOUT_BUCKET, "why": str(error)}
             status = outcomes.TOO_LARGE
-        return status, call, start, duration, [outcomes.json_payload(details)]
+        return status, call, start, duration, [plain.pack(details)]
 
     def _send(
         self, status: bytes, call: int, began: float, duration: float, payload: Sequence[Buffer]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
+
+from . import plain
 
 TYPE_CHECKING = False
 
@@ -45,7 +46,7 @@ class Config:
     """
 
     def __init__(self, data: bytes) -> None:
-        values = json.loads(data)
+        values = plain.unpack(data)
         slots = values.get("slots", 1)
         if slots == "auto":
             slots = min(cores(), values.get("most_slots") or cores())

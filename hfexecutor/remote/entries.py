@@ -79,9 +79,9 @@ __all__ = [
 ]
 
 # Up, in log lines.
-HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE = range(1, 7)
+HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE = range(1, 7)  # the plain values are of `plain`
 LARGE = 8
-INSTALL = 12  # JSON: began, seconds (null while it goes on), failed
+INSTALL = 12  # began, seconds (null while it goes on), failed
 HELD = 11  # numbers of calls: in the log, and in the answer to who asks for everything AGAIN
 # Up, to a request that stands: lines of calls, and the position after all that is in the reply.
 PRINTED, POSITION = 9, 10

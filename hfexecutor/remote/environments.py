@@ -10,15 +10,14 @@ version of each piece of the client's code; a call that wants another one gets a
 
 from __future__ import annotations
 
-import json
-
 from .effects import Install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FAILED", "READY", "WAITING", "Environments", "Need", "World"]
+
+__all__ = ["FAILED", "READY", "WAITING", "Environments", "Need", "World", "need_of"]
 
 READY, WAITING, FAILED = "ready", "waiting", "failed"
 
@@ -34,10 +33,13 @@ class Need:
         failure: why.
     """
 
-    def __init__(self, data: bytes) -> None:
-        values = json.loads(data)
-        self.requirements: dict[str, str] = dict(values.get("requirements", ()))
-        self.archives: dict[str, int] = dict(values.get("archives", ()))
+    def __init__(
+        self,
+        requirements: Iterable[tuple[str, str]] = (),
+        archives: Iterable[tuple[str, int]] = (),
+    ) -> None:
+        self.requirements = dict(requirements)
+        self.archives = dict(archives)
         self.environment: int | None = None
         self.state = WAITING if self.requirements else READY
         self.failure = ""
@@ -46,7 +48,15 @@ class Need:
         return f"<Need {self.state} {[*self.requirements.values(), *self.archives]}>"
 
 
-_NOTHING = Need(b"{}")
+def need_of(data: bytes) -> Need:
+    """Return the need that a client tells of, in JSON: equal needs are equal bytes there."""
+    import json  # noqa: PLC0415 - calls of the standard library do not pay for it
+
+    values = json.loads(data)
+    return Need(values.get("requirements", ()), values.get("archives", ()))
+
+
+_NOTHING = Need()
 
 
 class Environments:
@@ -64,7 +74,7 @@ class Environments:
     def learn(self, number: int, data: bytes) -> None:
         """Take what calls mean that need `number`."""
         if number not in self._needs:
-            self._needs[number] = Need(data)
+            self._needs[number] = need_of(data)
 
     def knows(self, number: int) -> bool:
         """Say whether a need was heard of."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import reprlib
 import traceback
 
-from . import outcomes, pickling
+from . import outcomes, pickling, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,12 +66,14 @@ _short.maxother = _short.maxstring = 300
 
 def _text(function: Any, value: Any) -> str:
     try:
-        return str(function(value))[:_LONGEST]
+        text = str(function(value))
+        return str.__getitem__(text, slice(_LONGEST))  # a text, whatever class of texts it was
     except BaseException as error:
         return f"<{type_name(type(value))} object, whose text raises {type(error).__name__}>"
 
 
 def _traceback(error: BaseException) -> str:
+    sources.show_waiting()
     frames: TracebackType | None = error.__traceback__
     while frames is not None and _is_ours(frames):
         frames = frames.tb_next

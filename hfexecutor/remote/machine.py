@@ -42,9 +42,7 @@ Example, with one slot and a call that returns at once::
 
 from __future__ import annotations
 
-import json
-
-from . import entries
+from . import entries, plain
 from .buffer_cache import BufferCache
 from .config import Config
 from .entries import Entry
@@ -103,7 +101,7 @@ class Machine:
         folder: str = "",
     ) -> None:
         launch = list(launch)
-        self.config = Config(_only(launch, entries.CONFIG, b"{}"))
+        self.config = Config(_only(launch, entries.CONFIG, plain.pack({})))
         self.initializer = _only(launch, entries.INIT, b"")
         reachable = self.config.port is not None and not self.config.one_shot
         feed = Feed()
@@ -311,7 +309,7 @@ class Machine:
 
 
 def _words(kind: int, **words: object) -> Entry:
-    return Entry(kind, 0, 0, 1, json.dumps(words).encode())
+    return Entry(kind, 0, 0, 1, plain.pack(words))
 
 
 def _only(launch: Iterable[Entry], kind: int, default: bytes) -> bytes:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from . import entries
+from . import entries, plain
 from .entries import Assembler, Entry, FrameError
 from .log import LARGE_BYTES
 
@@ -80,7 +78,7 @@ class Orders:
         return [
             *self._told,
             Entry(entries.RECALL, 0, 0, 1, entries.pack_ids(given_back)),
-            Entry(entries.STATE, 0, 0, 1, json.dumps(state).encode()),
+            Entry(entries.STATE, 0, 0, 1, plain.pack(state)),
         ]
 
     # --- each kind of entry ---------------------------------------------------------------------

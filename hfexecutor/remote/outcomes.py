@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 
+from . import plain
 from .exceptions import OutcomeError, Raised, builtin_base, rebuild
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
@@ -36,23 +37,22 @@ __all__ = [
     "builtin_base",
     "decode",
     "encode",
-    "encode_json",
-    "json_payload",
+    "encode_details",
     "layout_of",
     "rebuild",
 ]
 
 VALUE = b"V"  # payload: the value, as in :mod:`.buffers`
 RAISED = b"E"  # payload: Raised
-DIED = b"D"  # JSON: pid, exitcode, signal, during ("call", "initializer", "start"), asked (KILL)
-TIMEOUT = b"T"  # JSON: seconds
-UNPICKLABLE = b"U"  # JSON: type, repr, error, traceback of the result that cannot be pickled
-BAD_CALL = b"X"  # JSON: type, error, traceback of what happened when the call was unpickled
-MISMATCH = b"M"  # JSON: wanted, found (versions of Python)
+DIED = b"D"  # details: pid, exitcode, signal, during ("call", "initializer", "start"), asked (KILL)
+TIMEOUT = b"T"  # details: seconds
+UNPICKLABLE = b"U"  # details: type, repr, error, traceback of the result that cannot be pickled
+BAD_CALL = b"X"  # details: type, error, traceback of what happened when the call was unpickled
+MISMATCH = b"M"  # details: wanted, found (versions of Python)
 INITIALIZER = b"I"  # payload: Raised by the initializer
-NOT_INSTALLED = b"N"  # JSON: requirements, error (the last lines of uv)
-IN_BUCKET = b"S"  # JSON: name, size, layout, digest of a value that is a file (:mod:`.bucket`)
-TOO_LARGE = b"L"  # JSON: size, limit of a value that has no way back, why
+NOT_INSTALLED = b"N"  # details: requirements, error (the last lines of uv)
+IN_BUCKET = b"S"  # details: name, size, layout, digest of a value that is a file (:mod:`.bucket`)
+TOO_LARGE = b"L"  # details: size, limit of a value that has no way back, why
 
 _STATUSES = (
     VALUE
@@ -105,7 +105,7 @@ def layout_of(data: Buffer) -> tuple[int, ...]:
     return buffers.layout_of(memoryview(data)[HEAD_BYTES:]) if data[:1] == VALUE else ()
 
 
-def encode_json(
+def encode_details(
     status: bytes,
     duration: float,
     printed: int,
@@ -114,15 +114,8 @@ def encode_json(
     began: float = 0.0,
     slot: int = 0,
 ) -> Buffer:
-    """Return the bytes of an outcome whose payload is JSON."""
-    return encode(status, duration, printed, json_payload(details), began=began, slot=slot)
-
-
-def json_payload(details: dict[str, Any]) -> bytes:
-    """Return the payload of an outcome that has details."""
-    import json  # noqa: PLC0415 - calls that end well do not pay for it
-
-    return json.dumps(details).encode()
+    """Return the bytes of an outcome whose payload is details."""
+    return encode(status, duration, printed, plain.pack(details), began=began, slot=slot)
 
 
 class Outcome:
@@ -201,20 +194,15 @@ class Outcome:
         return b"".join((self.payload, *(place.view for place in self.places or ())))
 
     def details(self) -> dict[str, Any]:
-        """Return the JSON of the statuses D, T, U, X, M, N, S and L.
+        """Return the payload of the statuses D, T, U, X, M, N, S and L.
 
         Raises:
             OutcomeError: there is none.
         """
-        import json  # noqa: PLC0415 - calls that end well do not pay for it
-
         try:
-            details = json.loads(bytes(self.payload))
+            return plain.unpack(self.payload)
         except ValueError as error:
             raise OutcomeError(f"no details in outcome {self.status!r}") from error
-        if not isinstance(details, dict):
-            raise OutcomeError(f"no details in outcome {self.status!r}")
-        return details
 
     def raised(self) -> Raised:
         """Return what is told of the exception (statuses E and I).

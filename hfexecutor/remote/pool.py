@@ -6,9 +6,7 @@ for one question that can only be answered at once: which of its calls a process
 
 from __future__ import annotations
 
-import json
-
-from . import outcomes, pipes
+from . import outcomes, pipes, plain
 from .effects import Close, Fork, Give, Kill, Resume, Stop
 from .entries import INSTALL, Entry, buffers_of, function_of, head_of, limit_of, need_of
 from .environments import FAILED, Environments
@@ -219,7 +217,7 @@ class Pool:
             return
         if status == outcomes.TIMEOUT:
             details = {"seconds": limit}
-            outcome = outcomes.encode_json(
+            outcome = outcomes.encode_details(
                 status, now - began, printed, details, began=began - self.origin, slot=index
             )
             self._tell(call, outcome, now)
@@ -289,7 +287,7 @@ class Pool:
         began = self._install_began
         seconds = now - began if ended else None
         words = {"began": began - self.origin, "seconds": seconds, "failed": failed}
-        self._log.add(Entry(INSTALL, 0, 0, 1, json.dumps(words).encode()))
+        self._log.add(Entry(INSTALL, 0, 0, 1, plain.pack(words)))
 
     def environment_path(self, environment: int) -> str:
         """Return the directory of an environment."""
@@ -299,7 +297,7 @@ class Pool:
         """End the calls whose packages cannot be installed."""
         need = self.environments.need(number)
         details = {"requirements": list(need.requirements.values()), "error": need.failure}
-        outcome = outcomes.encode_json(
+        outcome = outcomes.encode_details(
             outcomes.NOT_INSTALLED, 0.0, 0, details, began=now - self.origin
         )
         for call in self.queue.take(len(self.queue), number):
@@ -503,7 +501,7 @@ class Pool:
         details["exitcode"] = code if code >= 0 else None
         details["signal"] = -code if code < 0 else None
         began = now if began is None else began
-        outcome = outcomes.encode_json(
+        outcome = outcomes.encode_details(
             outcomes.DIED, now - began, printed, details, began=began - self.origin, slot=slot
         )
         self._tell(call, outcome, now)

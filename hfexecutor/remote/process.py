@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from . import outcomes, pipes, shared_memory, signals
+from . import outcomes, pipes, plain, shared_memory, signals
 from .buffered_writer import BufferedWriter
 from .child_setup import ChildPipes
 from .entries import buffers_of
@@ -237,7 +237,7 @@ def _unmapped(result: pipes.Result) -> pipes.Result:
     """Return the result of a call whose value cannot be had."""
     why = "the job has no descriptor or no memory left for it"
     details = {"type": "", "repr": "a large value", "error": why, "traceback": ""}
-    return outcomes.UNPICKLABLE, *result[1:4], outcomes.json_payload(details)
+    return outcomes.UNPICKLABLE, *result[1:4], plain.pack(details)
 
 
 def _leave_it_to_the_end() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
-from . import entries, frames, outcomes, seals
+from . import entries, frames, outcomes, plain, seals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +28,10 @@ def refuse(launch: dict[str, bytearray], wanted: str) -> None:
 
 def _words(calls: list[int], wanted: list[int], found: list[int]) -> Iterator[entries.Entry]:
     details = {"wanted": wanted, "found": found}
-    outcome = bytes(outcomes.encode_json(outcomes.MISMATCH, 0.0, 0, details))
+    outcome = bytes(outcomes.encode_details(outcomes.MISMATCH, 0.0, 0, details))
     for call in (0, *calls):
         yield entries.Entry(entries.OUTCOME, call, 0, 1, outcome)
-    yield entries.Entry(entries.BYE, 0, 0, 1, json.dumps({"why": "python", "calls": 0}).encode())
+    yield entries.Entry(entries.BYE, 0, 0, 1, plain.pack({"why": "python", "calls": 0}))
 
 
 def _write(data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from hfexecutor.hub.limits import FOR_CALLS
 from hfexecutor.labels import CALLS_LABEL, LAUNCH_LABEL, label_of_calls
 from hfexecutor.payload.package import launch_secrets, message_room
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames
+from hfexecutor.remote import frames, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ def launch_entries(
     config: dict[str, Any], initializer: bytes | None, calls: Sequence[Call]
 ) -> list[wire.Entry]:
     """Return what the launch message says: what calls refer to stands there once, before them."""
-    entries = [wire.Entry(wire.CONFIG, 0, 0, 1, json.dumps(config).encode())]
+    entries = [wire.Entry(wire.CONFIG, 0, 0, 1, plain.pack(config))]
     if initializer is not None:
         entries.append(wire.Entry(wire.INIT, 0, 0, 1, initializer))
     kept: dict[tuple[int, int], bytes] = {}

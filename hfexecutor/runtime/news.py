@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from hfexecutor.core.events import (
     Unacknowledged,
 )
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import outcomes
+from hfexecutor.remote import outcomes, plain
 from hfexecutor.results import killed_for_memory
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def _large(entry: wire.Entry) -> Large:
 
 
 def _hello(entry: wire.Entry) -> Hello:
-    words = _json(entry.data)
+    words = _words(entry.data)
     return Hello(
         slots=_number(words, "slots") or None,
         door=words.get("door") is not None,
@@ -70,13 +69,13 @@ def _hello(entry: wire.Entry) -> Hello:
 
 
 def _installing(entry: wire.Entry) -> Installing:
-    words = _json(entry.data)
+    words = _words(entry.data)
     seconds = _seconds(words, "seconds")
     return Installing(_seconds(words, "began") or 0.0, seconds, bool(words.get("failed")))
 
 
 def _bye(entry: wire.Entry) -> Bye:
-    words = _json(entry.data)
+    words = _words(entry.data)
     return Bye(_number(words, "calls", -1), bool(words.get("returned")))
 
 
@@ -86,7 +85,7 @@ _READERS: dict[int, Callable[[wire.Entry], News]] = {
     wire.HELD: lambda entry: Held(wire.unpack_ids(entry.data)),
     wire.KEY: lambda entry: Keyed(entry.call, *wire.unpack_key(entry.data)),
     wire.RECALL: lambda entry: GivenBack(wire.unpack_ids(entry.data)),
-    wire.STATE: lambda entry: Unacknowledged(_number(_json(entry.data), "unacked")),
+    wire.STATE: lambda entry: Unacknowledged(_number(_words(entry.data), "unacked")),
     wire.HELLO: _hello,
     wire.INSTALL: _installing,
     wire.BYE: _bye,
@@ -104,10 +103,9 @@ def _seconds(words: dict[str, Any], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def _words(data: bytes) -> dict[str, Any]:
     """Return what is told; what another version tells in another shape is nothing."""
     try:
-        value = json.loads(data)
+        return plain.unpack(data)
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}

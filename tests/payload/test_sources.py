@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import hfexecutor
 from hfexecutor.payload.calls import Pickler
 from hfexecutor.remote import sources
 
@@ -21,6 +22,13 @@ for data in pickle.load(sys.stdin.buffer):
         fn(*args, **kwargs)
     except Exception:
         traceback.print_exc(file=sys.stdout)
+"""
+
+# As in a job: there the package's own __init__, which imports a good deal, is not.
+LEAN = f"""
+import sys, types
+package = sys.modules["hfexecutor"] = types.ModuleType("hfexecutor")
+package.__path__ = {list(hfexecutor.__path__)!r}
 """
 
 SOURCE = '''
@@ -127,3 +135,16 @@ def test_lines_of_several_functions_of_a_file_are_shown_where_they_stand():
         ]  # fmt: skip
     finally:
         linecache.cache.pop("/nowhere/some.py")
+
+
+def test_lines_wait_for_who_makes_tracebacks():
+    code = """
+from hfexecutor.remote import sources
+sources.show("/nowhere.py", 2, "b")
+assert "linecache" not in sys.modules
+import linecache
+assert linecache.getlines("/nowhere.py") == []
+sources.show_waiting()
+assert linecache.getlines("/nowhere.py") == ["\\n", "b"]
+"""
+    subprocess.run([sys.executable, "-c", LEAN + code], check=True)

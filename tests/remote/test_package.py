@@ -10,8 +10,9 @@ import pytest
 from worker_process import WorkerProcess, call_entry, entries
 
 SLOW = {
-    "asyncio", "dataclasses", "inspect", "logging", "pathlib", "socket",
-    "subprocess", "tempfile", "threading", "traceback", "typing", "cloudpickle",
+    "asyncio", "cloudpickle", "dataclasses", "enum", "inspect", "json", "linecache", "logging",
+    "pathlib", "pickle", "re", "socket", "subprocess", "tempfile", "threading", "traceback",
+    "typing",
 }  # fmt: skip
 
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import socket
@@ -19,6 +18,7 @@ from worker_process import (
     frames,
     nap,
     outcomes,
+    plain,
     touch_and_wait,
     wait_for,
 )
@@ -116,7 +116,7 @@ def test_a_large_call_does_not_hold_up_the_door(gate):
     with WorkerProcess(call_entry(1, by_value(touch_and_wait), gate)) as worker:
         wait_for(gate)
         worker.tell(call_entry(2, same, b"x" * (8 << 20)))
-        assert json.loads(worker.tell()[1].data) == {"unacked": 0}
+        assert plain.unpack(worker.tell()[1].data) == {"unacked": 0}
         os.unlink(gate)
         assert worker.outcome(2).value() == 8 << 20
 

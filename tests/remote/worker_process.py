@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 import queue
 import signal
@@ -20,7 +19,7 @@ import zlib
 from pathlib import Path
 
 from hfexecutor.payload import byvalue, package
-from hfexecutor.remote import entries, frames, outcomes
+from hfexecutor.remote import entries, frames, outcomes, plain
 
 DEADLINE = 60.0
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -113,7 +112,7 @@ class WorkerProcess:
             config.setdefault("host", "127.0.0.1")
         self.key = os.urandom(32)
         self.seal = frames.Seal(self.key)
-        first = entries.Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())
+        first = entries.Entry(entries.CONFIG, 0, 0, 1, plain.pack(config))
         message = frames.seal_message(self.seal, 0, entries.pack([first, *launch]))
         secrets = package.launch_secrets(self.key.hex(), message, wanted)
         if careful:  # a system that does not let a process write into its own memory
@@ -204,7 +203,7 @@ class WorkerProcess:
         elif news.kind == entries.LARGE:
             self._fetch(news.call, entries.unpack_ids(news.data)[0])
         elif news.kind != entries.HELD:  # of a call that takes its time: said whenever that is
-            self.said[news.kind] = json.loads(news.data)
+            self.said[news.kind] = plain.unpack(news.data)
 
     def _fetch(self, call, size):
         """Get a large outcome through the door, its ranges in no particular order."""

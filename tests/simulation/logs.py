@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames
+from hfexecutor.remote import frames, plain
 
 if TYPE_CHECKING:
     from .clock import Clock, Timer
@@ -46,7 +45,7 @@ class Log:
                 if entry.kind == wire.OUTCOME and entry.part == entry.parts - 1:
                     self.said[entry.call] = number
                 elif entry.kind == wire.BYE:
-                    self.bye = json.loads(entry.data)
+                    self.bye = plain.unpack(entry.data)
         self.lines += new
         for reader in self.readers:
             reader.wake()

@@ -24,8 +24,8 @@ PURE = [
         f"hfexecutor.remote.{name}"
         for name in (
             "effects", "entries", "exceptions", "frames", "http_parser", "listeners", "log",
-            "machine", "messages", "orders", "outcomes", "output", "pool", "schedule", "seals",
-            "slot", "unacknowledged",
+            "machine", "messages", "orders", "outcomes", "output", "plain", "pool", "schedule",
+            "seals", "slot", "unacknowledged",
         )
     ),
 ]  # fmt: skip

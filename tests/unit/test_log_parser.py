@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections import defaultdict
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from hfexecutor.futures import Printed
 from hfexecutor.remote import entries as wire
-from hfexecutor.remote import frames
+from hfexecutor.remote import frames, plain
 from hfexecutor.runtime.log_parser import TAIL_LINES, LogParser
 
 ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
@@ -168,7 +167,7 @@ def test_a_frame_may_stand_within_a_line():
 def test_lines_before_the_first_speaker_belong_to_nobody():
     job, client = Job(), Client()
     job.lines.append("Installed 3 packages")
-    job.say(entry(wire.HELLO, 0, json.dumps({"slots": 1}).encode()))
+    job.say(entry(wire.HELLO, 0, plain.pack({"slots": 1})))
 
     assert client.read(job.lines) == job.entries
     assert client.texts() == {}

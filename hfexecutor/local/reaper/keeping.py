@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import marshal
 import os
 import select
 import signal
@@ -26,8 +26,6 @@ from .processes import (
 if TYPE_CHECKING:
     import socket
 
-_SPEC_BYTES = 64 << 20
-
 
 def keep(hub_end: socket.socket, output: int, spec_fd: int, hub: Lifeline) -> None:
     """Run one job's command, say how it ended, and leave nothing of it behind."""
@@ -36,7 +34,7 @@ def keep(hub_end: socket.socket, output: int, spec_fd: int, hub: Lifeline) -> No
     wake = wake_on_child()
     with os.fdopen(spec_fd, "rb") as file:
         file.seek(0)
-        spec = json.loads(file.read(_SPEC_BYTES))
+        spec = marshal.load(file)  # noqa: S302 - of our own making
     _lay_out(spec)
     command = os.fork()
     if command == 0:
@@ -50,7 +48,7 @@ def keep(hub_end: socket.socket, output: int, spec_fd: int, hub: Lifeline) -> No
     if status is None:
         status = -signal.SIGKILL
     _say(hub_end, f"exit {status} {'oom' if memory.killed == command else ''}\n")
-    remove_tree(spec["directories"][0])
+    _clear_away(spec)
 
 
 def _lay_out(spec: dict[str, Any]) -> None:
@@ -63,6 +61,21 @@ def _lay_out(spec: dict[str, Any]) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(fd, text.encode())
         os.close(fd)
+
+
+def _clear_away(spec: dict[str, Any]) -> None:
+    """Delete what was laid out, and whatever else is there by now.
+
+    Most jobs have left nothing: then it is known what there is, and need not be looked for.
+    """
+    paths = [*(path for _, path in spec["links"]), *(path for path, _ in spec["files"])]
+    try:
+        for path in paths:
+            os.unlink(path)  # noqa: PTH108
+        for directory in reversed(spec["directories"]):
+            os.rmdir(directory)  # noqa: PTH106
+    except OSError:
+        remove_tree(spec["directories"][0])
 
 
 def _await_end(

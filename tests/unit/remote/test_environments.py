@@ -7,7 +7,15 @@ import json
 import pytest
 
 from hfexecutor.remote.effects import Install
-from hfexecutor.remote.environments import FAILED, READY, WAITING, Environments, Need, World
+from hfexecutor.remote.environments import (
+    FAILED,
+    READY,
+    WAITING,
+    Environments,
+    Need,
+    World,
+    need_of,
+)
 
 
 def need(requirements=None, archives=None) -> bytes:
@@ -112,7 +120,7 @@ def test_what_is_said_again_changes_nothing(environments):
 
 
 def ready(environment=None, archives=None) -> Need:
-    made = Need(need([], list((archives or {}).items())))
+    made = need_of(need([], list((archives or {}).items())))
     made.environment = environment
     return made
 
@@ -123,7 +131,7 @@ def test_a_new_process_suits_every_call():
 
 
 def test_no_process_suits_a_call_whose_packages_are_not_here():
-    assert not World().suits(Need(need(["a==1"])))
+    assert not World().suits(need_of(need(["a==1"])))
 
 
 def test_what_a_call_lacks_is_added_once():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfexecutor.remote import entries, frames, outcomes, pipes
+from hfexecutor.remote import entries, frames, outcomes, pipes, plain
 from hfexecutor.remote.effects import Reply
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.listeners import Feed
@@ -28,7 +26,7 @@ class Job:
         self.answers = {}  # by ticket
         self.position = 0
         config = {"port": 1234, **config}
-        launch = [Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())]
+        launch = [Entry(entries.CONFIG, 0, 0, 1, plain.pack(config))]
         launch += [call(number) for number in calls]
         self.machine = Machine(SEAL, launch, "01234567", take_back=lambda _: [], memory=Memory())
         self.machine.start(self.now)

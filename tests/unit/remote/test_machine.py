@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfexecutor.remote import entries, frames, outcomes, pipes
+from hfexecutor.remote import entries, frames, outcomes, pipes, plain
 from hfexecutor.remote.effects import Close, Fork, Give, Kill, Resume, Stop
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.machine import Machine
@@ -26,7 +26,7 @@ class Driver:
         self.now = 100.0
         self.tickets = {}
         self.number = 0
-        config = Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())
+        config = Entry(entries.CONFIG, 0, 0, 1, plain.pack(config))
         self.machine = Machine(
             SEAL, [config, *launch], "01234567", take_back=self.take_back, memory=Memory()
         )
@@ -103,7 +103,7 @@ class Driver:
                 elif entry is not None:
                     said.append(entry.kind)
                     if entry.kind in {entries.HELLO, entries.INSTALL}:
-                        self.words.append(json.loads(entry.data))
+                        self.words.append(plain.unpack(entry.data))
         return said
 
     def ended(self):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfexecutor.remote import entries, frames, outcomes, pipes
+from hfexecutor.remote import entries, frames, outcomes, pipes, plain
 from hfexecutor.remote.effects import Close, Fork, Give, Kill, Resume, Stop
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.machine import Machine
@@ -39,7 +37,7 @@ class World:
         self.begun = []
         self.ended = []
         self.given_back = set()
-        launch = [Entry(entries.CONFIG, 0, 0, 1, json.dumps(config).encode())]
+        launch = [Entry(entries.CONFIG, 0, 0, 1, plain.pack(config))]
         self.machine = Machine(SEAL, launch, "01234567", take_back=self.take_back, memory=Memory())
         self.reader = frames.LineReader(SEAL)
         self.machine.start(self.now)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfexecutor.remote import outcomes
-from hfexecutor.remote.outcomes import OutcomeError, Raised, decode, encode, encode_json
+from hfexecutor.remote.outcomes import OutcomeError, Raised, decode, encode, encode_details
 
 ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
 
@@ -54,8 +54,8 @@ def test_a_value_is_unpickled_when_asked_for():
     assert decode(encode(outcomes.VALUE, 0.5, 3, pickle.dumps({"a": 1}))).value() == {"a": 1}
 
 
-def test_details_are_json():
-    assert decode(encode_json(outcomes.DIED, 0, 0, {"pid": 5})).details() == {"pid": 5}
+def test_details_are_plain_values():
+    assert decode(encode_details(outcomes.DIED, 0, 0, {"pid": 5})).details() == {"pid": 5}
 
 
 @given(st.text(ANY), st.text(ANY), st.text(ANY), st.binary(max_size=50), st.binary(max_size=50))
