@@ -171,6 +171,7 @@ class Budget:
         if job is not None:
             minutes = bill.minutes_at(now) if began else 0
             self.past += bill.cost(minutes)
+            job = job._replace(aboard=())  # hundreds of numbers for each
             self.over.append((job, bill.kind, minutes, bill.cost(minutes)))
 
     def note_stray(self) -> None:

@@ -17,7 +17,7 @@ from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
 
 from . import user
-from .children import lines_of, value_of
+from .children import OPEN, lines_of, value_of
 from .plan import number_of as number_of_flavor
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ LONG = 10_000.0  # seconds that no run takes
 LATE_LIST = 15.0  # seconds until what is due with the next list is done
 LATE = 1.0  # seconds after which what is due is forgotten
 REGULAR = 5.0  # seconds between two looks at everything
+HEARD = 45.0  # seconds until what was given to a job is there, or what it said of it is here
 FIRST_VISIT, FETCHES = 30.0, 60.0  # that a job waits for a message, and for what it has announced
 IN_SIGHT = 1000  # lines within which an outcome is said again that was not acknowledged
 LAST_WORDS = 100  # lines that all of those take at the most, where they are little
@@ -90,6 +91,7 @@ class Checks:
         self._failing = False  # an error that ends all calls was seen
         self._spoke: set[str] = set()  # workers that the core has heard
         self.unsure: set[int] = set()  # calls that may never have reached their worker
+        self._on_its_way: dict[tuple[int, str], float] = {}  # calls and jobs, and since when
         self._unanswered: list[Worker] = []  # whose messages fail in this step
         self._steps = 0
         self._often = 1 if plan.calls <= 300 and plan.workers <= 12 else 40
@@ -643,6 +645,7 @@ class Checks:
         """Look at jobs that nobody knows, and at calls that wait where they should not."""
         self._look_at_ahead(machine)
         self._look_at_what_is_due(machine)
+        self._look_at_what_was_given(machine)
         self._look_at_what_waits(machine)
         self.look_at_bills()
         self.look_at_costs(machine)
@@ -695,6 +698,39 @@ class Checks:
             late = self.clock.now - due
             self.check("what is due is done", late < LATE, f"{worker} waits for {late:.1f} s")
 
+    def _look_at_what_was_given(self, machine: Machine) -> None:
+        """A job gets what it was given, and what it says of it is heard, however bad its log is."""
+        now, since = self.clock.now, {}
+        for worker in machine.workers.values() if self._messages_arrive else ():
+            job = self.hub.jobs.get(worker.job.id) if worker.job is not None else None
+            if job is None or not job.alive or job.restarted or job.supervisor is None:
+                continue
+            if not worker.takes_calls:
+                continue
+            there = set(job.supervisor.machine.pool.held)
+            for call in worker.held.keys() - there:
+                key = (call, job.id)
+                since[key] = begun = max(self._on_its_way.get(key, now), worker.progress_at)
+                bound = HEARD + 4 * worker.longest + (FETCHES if self.plan.large else 0.0)
+                late = now - begun
+                self.check("what is given is heard of", late < bound, f"{call} in {worker}: {late}")
+        self._on_its_way = since
+
+    @property
+    def _messages_arrive(self) -> bool:
+        """Whether messages to jobs arrive now, and are answered."""
+        plan = self.plan
+        faults = (
+            plan.door_lost,
+            plan.door_dropped,
+            plan.door_unanswered,
+            plan.door_hangs,
+            plan.door_rejects,
+            plan.door_forged,
+            plan.door_outage,
+        )
+        return self.hub.is_well or not any(faults)
+
     def look_at_bills(self) -> None:
         """No job is paid for longer than it is of use, and the time that it waits for more."""
         plan = self.worst
@@ -712,6 +748,10 @@ class Checks:
                 most = max(most, plan.keep_for)
             if plan.large:
                 most += FETCHES
+            told = self.clock.now - max(supervisor.told_to_leave_at, supervisor.useful_at)
+            self.check(
+                "who is told to leave leaves", told < 1.0, f"{job} was told to, {told:.1f} s ago"
+            )
             idle = self.clock.now - supervisor.useful_at
             self.check(
                 "no job is paid for to wait",
@@ -841,9 +881,14 @@ class Checks:
             if future.outcome is None or not self.work[future.call].prints:
                 continue
             call, count = future.call, future.outcome.printed
+            if future.outcome.status in {outcomes.VALUE, outcomes.RAISED}:
+                said = (count, future.outcome.unterminated)
+                wanted = (self.work[call].prints, call % OPEN == 0)
+                self.check("what is printed is counted", said == wanted, f"{call}: {said}")
             found = future.printed.text()
             if not self.logs_fail():
                 wanted = lines_of(call, 0, count).decode()
+                wanted = wanted[:-1] if future.outcome.unterminated else wanted
                 self.check("what is printed is shown", found == wanted, f"{call}: {found!r}")
             wrong = set(found.splitlines()) - set(lines_of(call, 0, count).decode().splitlines())
             self.check("what is printed is the call's own", not wrong, f"{call}: {found!r}")

@@ -278,6 +278,7 @@ class Doors:
         seconds = plan.rtt * hub.rng.uniform(0.8, 3.0)
         fails = hub.chance(plan.door_lost + plan.door_dropped + plan.door_unanswered)
         fails = fails or (self._away_until > hub.clock.now and not hub.is_well)
+        fails = fails or hub.chance(plan.fetch_fails)
         hub.clock.later(seconds, self._fetch, command, fails)
 
     def _fetch(self, command: do.Fetch, fails: bool) -> None:

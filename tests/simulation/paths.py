@@ -494,7 +494,7 @@ FIXED: tuple[Plan, ...] = (
     Plan(seed=39, calls=100, batch=5, pause=0.3, durations=(0.3,), workers=4, list_lag=3.0),
     Plan(seed=8, calls=2000, batch=2000, durations=(0.001,), workers=4),
     Plan(
-        seed=300,
+        seed=303,
         calls=8,
         durations=(0.0, 7.0),
         workers=4,
@@ -543,6 +543,55 @@ FIXED: tuple[Plan, ...] = (
         job_killed=0.2,
     ),
     Plan(seed=58, calls=60, workers=2, durations=(0.05,), buffers=12, no_memory=0.3, kills=0.2),
+    # A range that is lost is wanted by a call that nobody else could run.
+    Plan(
+        seed=85,
+        calls=10,
+        workers=1,
+        durations=(0.1,),
+        buffers=12,
+        door_lost=0.3,
+        idle_timeout=60.0,
+        heals=5.0,
+    ),
+    # What no log tells, and no request that stands: the job is asked for it.
+    Plan(
+        seed=81,
+        calls=40,
+        durations=(0.3,),
+        idle_timeout=60.0,
+        log_stall=1.0,
+        log_lag=2.0,
+        door_patience=0.01,
+        rtt=0.105,
+        heals=300.0,
+    ),
+    # What is large, and cannot be fetched.
+    Plan(
+        seed=82,
+        calls=20,
+        durations=(0.3,),
+        idle_timeout=200.0,
+        large=0.5,
+        fetch_fails=1.0,
+        heals=900.0,
+    ),
+    # Short calls that end while they are being killed, and others that begin meanwhile.
+    *(
+        Plan(
+            seed=seed,
+            calls=300,
+            batch=4,
+            pause=0.003,
+            durations=(0.0005,),
+            workers=1,
+            kills=1.0,
+            cold=(0.0, 0.05),
+            api=0.002,
+            rtt=0.0005,
+        )
+        for seed in (9, 13, 29)
+    ),
     # The big end.
     Plan(
         seed=50,

@@ -130,6 +130,7 @@ class Plan:
     door_twice: float = 0.0  # delivered twice
     door_forged: float = 0.0  # answered by somebody without the key
     door_patience: float = 60.0  # seconds that a request may stand
+    fetch_fails: float = 0.0  # of the ranges of large outcomes, besides
     door_outage: float = 0.0  # that all doors are away for some seconds
     no_door: float = 0.0  # a job whose port cannot be opened
     # --- ranges of buffers; what befalls messages befalls them as well
@@ -158,9 +159,12 @@ class Plan:
         if made.get("choices"):
             made["capacities"] = tuple(rng.choice((-1, -1, 0, 1, 2)) for _ in range(FLAVORS))
             made["scheduling_timeout"] = rng.choice((0.0, 3.0, 20.0, 20.0, 60.0))
-        del made["_density"]
         if rng.random() < LEAVES:
             made.update({name: draw(rng) for name, draw in _LEAVING.items()})
+        for name, draw in _LATER.items():
+            if rng.random() < made["_density"]:
+                made[name] = draw(rng)
+        del made["_density"]
         return cls(seed=seed, **made)
 
     def stays(self) -> Self:
@@ -354,7 +358,6 @@ _FAULTS: dict[str, Any] = {
     "door_forged": lambda r: r.choice((0.002, 0.02)),
     "door_outage": _rate,
     "no_door": _rate,
-    # New ones last: so the plans of the seeds that are run each time stay what they are.
     "once": _rate,
     "flaky": _rate,
     "retry": lambda _: True,
@@ -368,4 +371,9 @@ _FAULTS: dict[str, Any] = {
     "bucket": lambda _: True,
     "store_fails": _rate,
     "store_slow": lambda r: r.choice((1.0, 30.0)),
+}
+
+# New ones come here: then what else is in the plans of the fixed seeds stays as it is.
+_LATER: dict[str, Any] = {
+    "fetch_fails": _rate,
 }

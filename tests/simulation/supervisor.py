@@ -59,6 +59,7 @@ class Supervisor:
         visited: it has had one.
         told_at: when the outcomes came about that it keeps, by call.
         useful_at: the last moment in which there was something to do for it.
+        told_to_leave_at: when that was; infinity for not yet.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Supervisor:
         self.visited = False
         self.told_at: dict[int, float] = {}
         self.useful_at = clock.now
+        self.told_to_leave_at = math.inf
         self.installing = self._is_up = False
         self._packages: dict[int, set[str]] = {}  # by environment
         self._tickets = 0
@@ -179,6 +181,8 @@ class Supervisor:
         assert answer is not None, "a message stands"
         if useful or machine.pool.busy or machine.log.awaits_fetches:
             self.visited, self.useful_at = True, now
+        if self.was_told_to_leave:
+            self.told_to_leave_at = min(self.told_to_leave_at, now)
         self._wake(0.0)
         return answer
 
