@@ -25,7 +25,7 @@ MARK = "#hfx1:"
 _FRAME = re.compile(r"#hfx1:[0-9a-f]{8}:[0-9]{1,20}:([A-Za-z0-9+/]*={0,2}):[A-Za-z0-9_-]{22};")
 _HEAD = struct.Struct("<BQIII")  # kind, call, part, parts, length of the data
 _OUTCOME, _LARGE = 2, 8
-_VALUE = b"V"
+_GOOD = (b"V", b"S")  # a value in the log, and one in a bucket
 
 
 class Outcome(NamedTuple):
@@ -59,6 +59,6 @@ def outcomes(body: str) -> Iterator[Outcome]:
         kind, call, part, _parts, length = _HEAD.unpack_from(data, start)
         start += _HEAD.size
         if part == 0 and kind in (_OUTCOME, _LARGE):
-            failed = kind == _OUTCOME and data[start : start + 1] != _VALUE
+            failed = kind == _OUTCOME and data[start : start + 1] not in _GOOD
             yield Outcome(call, failed)
         start += length
