@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     )
     from hfexecutor.executor import HubExecutor
     from hfexecutor.futures import HubFuture
+    from hfexecutor.payload.remote_value import RemoteValue
     from hfexecutor.stats import Stats
-    from hfexecutor.submitting import ExecutorView
+    from hfexecutor.submitting import ExecutorView, RemoteView
     from hfexecutor.waiting import as_completed, wait
 
 __all__ = [
@@ -73,6 +74,8 @@ __all__ = [
     "PythonMismatchError",
     "RateLimitedError",
     "RemoteCallError",
+    "RemoteValue",
+    "RemoteView",
     "Stats",
     "UnpicklableCallError",
     "UnpicklableResultError",
@@ -89,6 +92,8 @@ _HOMES = {  # the modules of all names but those of the errors
     "HubExecutor": "executor",
     "HubFuture": "futures",
     "JobCost": "cost",
+    "RemoteValue": "payload.remote_value",
+    "RemoteView": "submitting",
     "Stats": "stats",
     "as_completed": "waiting",
     "wait": "waiting",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,6 +11,7 @@ from hfexecutor.core.call import Call
 from hfexecutor.payload.calls import Pickler
 from hfexecutor.payload.indexes import index_secrets
 from hfexecutor.payload.needs import NeedsFinder
+from hfexecutor.payload.remote_value import RemoteValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +60,22 @@ class CallFactory:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Frozen:
         """Return a call's bytes. Raises what :meth:`Pickler.freeze` does."""
-        return self.pickler.freeze(fn, args, kwargs, self._of_calls.call_timeout)
+        options = self._of_calls
+        return self.pickler.freeze(fn, args, kwargs, options.call_timeout, keep=options.keep_remote)
 
     def make(self, call_id: int, future: Any, frozen: Frozen) -> Call:
         """Return a call."""
-        function, data, attachments, buffers = frozen
+        function, data, attachments, buffers, contents, imports = frozen
         options = self._of_calls
-        return Call(call_id, future, data, function, attachments, buffers, options=options)
+        call = Call(call_id, future, data, function, attachments, buffers, options=options)
+        if contents:
+            call.contents = contents
+        if options.keep_remote:
+            buffers_of_all = self.pickler.buffers
+            call.make_handle = functools.partial(
+                RemoteValue, imports=imports, buffers=buffers_of_all
+            )
+        return call
 
 
 def with_needs_of_initializer(options: Options) -> Options:

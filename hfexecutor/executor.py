@@ -139,10 +139,10 @@ class HubExecutor(SubmittingExecutor):
             ``hfexecutor-values``: arguments for which a launch request has no room, and results of
             more than 4 MiB, which a log may not keep. By default those jobs mount it once a value
             of the run was large; with True all jobs do, which takes time with each, and with False
-            none. Who may read the namespace can read the values there until the executor is shut
-            down. Where there is no bucket, a call with such arguments ends with
-            ``PayloadTooLargeError``, and results of up to 64 MiB come through the log, which may
-            lose some.
+            none. With True results can stay there, too (``keep="remote"`` of maps). Who may read
+            the namespace can read the values there until the executor is shut down. Where there is
+            no bucket, a call with such arguments ends with ``PayloadTooLargeError``, and results of
+            up to 64 MiB come through the log, which may lose some.
         slots_per_job: Calls that run at once in one job, each in a process of its own. "auto", the
             default, is one on each vCPU of the flavor, or one on each GPU where it has some: then
             ``CUDA_VISIBLE_DEVICES`` shows each its own, unless `env` sets it. 1 gives each running

@@ -60,6 +60,8 @@ class MapOptions(NamedTuple):
         ordered: bool,
         return_exceptions: bool,
         progress: bool,
+        keep: str | None = None,
+        resume: str | None = None,
     ) -> MapOptions:
         """Return what the user has given; its time limit counts from now."""
         if chunksize < 1:
@@ -71,6 +73,16 @@ class MapOptions(NamedTuple):
         deadline = None if timeout is None else time.monotonic() + timeout
         if not isinstance(progress, bool):
             raise TypeError(f"progress must be True or False, not {progress!r}")
+        if keep is not None and chunksize != 1:
+            raise ValueError(
+                f'keep="{keep}" leaves the result of each item where it is, and with chunksize='
+                f"{chunksize} several are one: leave chunksize out"
+            )
+        if keep is not None and resume is not None:
+            raise ValueError(
+                f'keep="{keep}" leaves results until the run ends, and resume= is for later runs: '
+                "leave one of the two out"
+            )
         return cls(deadline, chunksize, buffersize, ordered, return_exceptions, progress)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hfexecutor.mapped_calls import Row
     from hfexecutor.mapped_results import Results
+    from hfexecutor.payload.remote_value import RemoteValue
     from hfexecutor.progress.tally import Jobs
 
 __all__ = ["MappingExecutor"]
@@ -52,8 +53,10 @@ class MappingExecutor(Executor):
         """Return the executor that calls are submitted to, as long as somebody holds it."""
         return self
 
-    def _submit_for(self, resume: str | None) -> Submit:
+    def _submit_for(self, resume: str | None, keep: Literal["remote"] | None = None) -> Submit:
         """Return how a map submits its calls."""
+        if keep is not None:
+            return self._submit_keeping(keep)
         if resume is None:
             return _submit
         self._prepare_resume(resume)
@@ -62,6 +65,14 @@ class MappingExecutor(Executor):
             return executor._submit_in(resume, fn, *args)
 
         return submit
+
+    def _keeps(self, keep: Literal["remote"] | None) -> Literal["remote"] | None:
+        """Return where results of a map stay for which this was given; None: nowhere."""
+        return keep
+
+    def _submit_keeping(self, keep: Literal["remote"]) -> Submit:
+        """Return how a map submits calls whose results stay where they are."""
+        raise NotImplementedError("this executor keeps no results")
 
     def _prepare_resume(self, name: str) -> None:
         """Have the results at hand that are kept under a name."""
@@ -77,6 +88,7 @@ class MappingExecutor(Executor):
         fn: Callable[..., T],
         *iterables: Iterable[Any],
         return_exceptions: Literal[False] = False,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> Iterator[T]: ...
     @overload
@@ -84,9 +96,28 @@ class MappingExecutor(Executor):
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
+        return_exceptions: Literal[False] = False,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> Iterator[RemoteValue[T]]: ...
+    @overload
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
         return_exceptions: bool,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> Iterator[T | BaseException]: ...
+    @overload
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        return_exceptions: bool,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> Iterator[RemoteValue[T] | BaseException]: ...
 
     def map(
         self,
@@ -99,7 +130,8 @@ class MappingExecutor(Executor):
         return_exceptions: bool = False,
         progress: bool = False,
         resume: str | None = None,
-    ) -> Iterator[T | BaseException]:
+        keep: Literal["remote"] | None = None,
+    ) -> Iterator[T | RemoteValue[T] | BaseException]:
         """Return an iterator over ``fn``'s results, in the order of the arguments.
 
         As in the stdlib; `buffersize` as in Python 3.14, on every version. The iterator raises what
@@ -125,10 +157,15 @@ class MappingExecutor(Executor):
                 an earlier map with that name has completed is taken from there: calls are the same
                 if function, arguments and dependencies are (docs/runs.md). None, the default, keeps
                 nothing.
+            keep: "remote" leaves results of more than 4 MiB in the run's bucket, and yields a
+                :class:`RemoteValue` for each: ``get()`` has the value, and a call that it is passed
+                to reads it from the bucket. It takes an executor with ``bucket=True``, and goes
+                neither with `chunksize` nor with `resume`. None, the default, yields values, unless
+                :meth:`with_options` says otherwise.
 
         Raises:
-            ValueError: `chunksize` or `buffersize` is less than 1; TypeError if `buffersize` is
-                no whole number.
+            ValueError: `chunksize` or `buffersize` is less than 1, or `keep` is asked for where
+                that cannot be; TypeError if `buffersize` is no whole number.
             RuntimeError: As for :meth:`submit`, and BrokenHubExecutor likewise.
 
         Example:
@@ -145,8 +182,10 @@ class MappingExecutor(Executor):
             ordered=ordered,
             return_exceptions=return_exceptions,
             progress=progress,
+            keep=self._keeps(keep),
+            resume=resume,
         )
-        submit = self._submit_for(resume)
+        submit = self._submit_for(resume, keep)
         return _calls(self, fn, rows, options, _length(iterables), submit=submit).results()
 
     @overload
@@ -156,6 +195,7 @@ class MappingExecutor(Executor):
         iterable: Iterable[Iterable[Any]],
         *,
         return_exceptions: Literal[False] = False,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> Iterator[T]: ...
     @overload
@@ -164,9 +204,30 @@ class MappingExecutor(Executor):
         fn: Callable[..., T],
         iterable: Iterable[Iterable[Any]],
         *,
+        return_exceptions: Literal[False] = False,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> Iterator[RemoteValue[T]]: ...
+    @overload
+    def starmap(
+        self,
+        fn: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        *,
         return_exceptions: bool,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> Iterator[T | BaseException]: ...
+    @overload
+    def starmap(
+        self,
+        fn: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        *,
+        return_exceptions: bool,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> Iterator[RemoteValue[T] | BaseException]: ...
 
     def starmap(
         self,
@@ -180,7 +241,8 @@ class MappingExecutor(Executor):
         return_exceptions: bool = False,
         progress: bool = False,
         resume: str | None = None,
-    ) -> Iterator[T | BaseException]:
+        keep: Literal["remote"] | None = None,
+    ) -> Iterator[T | RemoteValue[T] | BaseException]:
         """Return an iterator over ``fn(*args)`` for each `args` of `iterable`.
 
         It is to :meth:`map` what ``itertools.starmap`` is to the builtin: for arguments that are
@@ -199,9 +261,11 @@ class MappingExecutor(Executor):
             ordered=ordered,
             return_exceptions=return_exceptions,
             progress=progress,
+            keep=self._keeps(keep),
+            resume=resume,
         )
         rows = (tuple(args) for args in iterable)
-        submit = self._submit_for(resume)
+        submit = self._submit_for(resume, keep)
         return _calls(self, fn, rows, options, _length((iterable,)), submit=submit).results()
 
     @overload
@@ -210,6 +274,7 @@ class MappingExecutor(Executor):
         fn: Callable[..., T],
         *iterables: Iterable[Any],
         return_exceptions: Literal[False] = False,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> AsyncIterator[T]: ...
     @overload
@@ -217,9 +282,28 @@ class MappingExecutor(Executor):
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
+        return_exceptions: Literal[False] = False,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> AsyncIterator[RemoteValue[T]]: ...
+    @overload
+    def amap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
         return_exceptions: bool,
+        keep: None = None,
         **options: Unpack[_Options],
     ) -> AsyncIterator[T | BaseException]: ...
+    @overload
+    def amap(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        return_exceptions: bool,
+        keep: Literal["remote"],
+        **options: Unpack[_Options],
+    ) -> AsyncIterator[RemoteValue[T] | BaseException]: ...
 
     def amap(
         self,
@@ -232,7 +316,8 @@ class MappingExecutor(Executor):
         return_exceptions: bool = False,
         progress: bool = False,
         resume: str | None = None,
-    ) -> AsyncIterator[T | BaseException]:
+        keep: Literal["remote"] | None = None,
+    ) -> AsyncIterator[T | RemoteValue[T] | BaseException]:
         """Return an async iterator over ``fn``'s results, for ``async for``.
 
         As :meth:`map`, with its options: calls are submitted at once, and while results are waited
@@ -260,13 +345,15 @@ class MappingExecutor(Executor):
             ordered=ordered,
             return_exceptions=return_exceptions,
             progress=progress,
+            keep=self._keeps(keep),
+            resume=resume,
         )
         length = _length(iterables)
         if resume is not None:
             refuse_async(fn)  # now, as all else that is wrong is told now
             check_name("resume", resume)
             return self._amap_resumed(resume, fn, rows, options, length)
-        submit = self._submit_for(None)
+        submit = self._submit_for(None, keep)
         return _calls(self, fn, rows, options, length, submit=submit).results_async()
 
     async def _amap_resumed(

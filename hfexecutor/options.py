@@ -57,12 +57,19 @@ _OF_THE_HUB: Final = ("endpoint", "namespace", "token", "door_token")  # no opti
 _Check: TypeAlias = "Callable[[str, Any], Any]"
 
 
-def _option(check: _Check, default: object, *, shown: bool = True, of_calls: bool = False) -> Any:
+def _option(
+    check: _Check,
+    default: object,
+    *,
+    shown: bool = True,
+    of_calls: bool = False,
+    of_pool: bool = True,
+) -> Any:
     """Declare a field: `check` gets its name and what the user gave, and returns what is kept.
 
-    With `of_calls` calls of one pool may differ in it.
+    With `of_calls` calls of one pool may differ in it; without `of_pool` it is no option of a pool.
     """
-    metadata = {"check": check, "of_calls": of_calls}
+    metadata = {"check": check, "of_calls": of_calls, "of_pool": of_pool}
     return dataclasses.field(default=default, repr=shown, metadata=metadata)
 
 
@@ -244,6 +251,23 @@ def _on_memory_error(name: str, value: Literal["next flavor"] | None) -> bool:
             f'{name} must be "next flavor", or None to have the error at once, not {value!r}'
         )
     return value is not None
+
+
+def _keep(name: str, value: Literal["remote"] | None) -> bool:
+    if value not in (None, "remote"):
+        raise ValueError(
+            f'{name} must be "remote" for results that stay in the bucket, or None, not {value!r}'
+        )
+    return value is not None
+
+
+def _check_keep(*, keep: bool, bucket: bool | None) -> None:
+    """See that all jobs have a place where results can stay."""
+    if keep and bucket is not True:
+        raise ValueError(
+            'keep="remote" leaves results in a bucket that all jobs mount: make the executor with '
+            "bucket=True"
+        )
 
 
 def _scheduling_timeout(name: str, value: float | str | None) -> float | None:
@@ -443,6 +467,7 @@ class Options:
     retry_on: tuple[type[BaseException], ...] = _option(check_retry_on, None, of_calls=True)
     speculate: bool = _option(_yes_or_no, False, of_calls=True)
     retry_wait: Wait = _option(check_retry_wait, None, of_calls=True)  # noqa: RUF009  (it is a field)
+    keep: bool = _option(_keep, None, of_calls=True, of_pool=False)
     max_tasks_per_child: int | None = _option(_tasks, None)
     initializer: bytes | None = _option(_unchecked, None, shown=False)
     initializer_needs: bool = False  # more than Python has, as every call then does
@@ -475,6 +500,7 @@ class Options:
             on_memory_error=self.on_memory_error,
             speculate=self.speculate,
             scheduling_timeout=self.scheduling_timeout,
+            keep_remote=self.keep,
         )
 
     def with_options(self, **given: Any) -> Options:
@@ -503,6 +529,7 @@ class Options:
             checked.get("flavor", self.flavor), given=checked.get("on_memory_error", False)
         )
         changed = dataclasses.replace(self, **checked)
+        _check_keep(keep=changed.keep, bucket=changed.bucket)
         _job_timeout(changed.timeout, changed.call_timeout)
         _check_retries(changed.max_retries, changed.retry_on, speculate=changed.speculate)
         return changed
@@ -515,7 +542,8 @@ class Options:
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Return what each option is that nobody has given, as the user would give it."""
-        return {field.name: field.default for field in cls._given()} | {"initargs": ()}
+        given = {f.name: f.default for f in cls._given() if f.metadata["of_pool"]}
+        return given | {"initargs": ()}
 
     @classmethod
     def _given(cls) -> list[dataclasses.Field[Any]]:
@@ -538,7 +566,8 @@ class Options:
             values = _with_header(values, header)
         initargs = values.pop("initargs")
         for field in cls._given():
-            values[field.name] = field.metadata["check"](field.name, values[field.name])
+            value = values.get(field.name, field.default)
+            values[field.name] = field.metadata["check"](field.name, value)
         values["timeout"] = _job_timeout(values["timeout"], values["call_timeout"])
         _check_retries(values["max_retries"], values["retry_on"], speculate=values["speculate"])
         values["scheduling_timeout"] = _waits_for_hardware(

@@ -50,7 +50,10 @@ class RemoteTraceback(Exception):  # noqa: N818 - no error of its own: the cause
 
 
 def unwrap(
-    outcome: Outcome, where: str, attachments: Iterable[Attachment] = ()
+    outcome: Outcome,
+    where: str,
+    attachments: Iterable[Attachment] = (),
+    handle: Callable[[Outcome, str], Any] | None = None,
 ) -> tuple[Any, BaseException | None]:
     """Return the value and None, or None and the exception of the future.
 
@@ -58,8 +61,11 @@ def unwrap(
         outcome: How the call ended.
         where: Says which job it was in, for messages.
         attachments: What went along with the call.
+        handle: Returns what is wanted instead of a value; None for the value itself.
     """
     try:
+        if handle is not None and outcome.status in {outcomes.VALUE, outcomes.IN_BUCKET}:
+            return handle(outcome, where), None
         if outcome.status == outcomes.VALUE:
             return _value(outcome, where)
         return None, _error(outcome, where, attachments)

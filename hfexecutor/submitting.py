@@ -5,24 +5,37 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Never, ParamSpec, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Never,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from hfexecutor.labels import check_name
 from hfexecutor.mapping import MappingExecutor
 from hfexecutor.payload.fingerprint import fingerprint_of_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from hfexecutor.call_factory import CallFactory
     from hfexecutor.futures import HubFuture
     from hfexecutor.mapping import Submit
+    from hfexecutor.payload.remote_value import RemoteValue
     from hfexecutor.progress.tally import Jobs
     from hfexecutor.retrying import RetryOn, Wait
     from hfexecutor.runtime.results_store import ResultsStore
 
-__all__ = ["ExecutorView", "Keep", "SubmittingExecutor"]
+__all__ = ["ExecutorView", "Keep", "RemoteView", "SubmittingExecutor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +61,30 @@ class _Unchanged:
 
 
 _UNCHANGED: Final[Any] = _Unchanged()
+
+
+class _CallOptions(TypedDict, total=False):
+    """Options of calls, but for what their futures are of; meanings are those of the executor."""
+
+    flavor: str | Sequence[str] | None
+    scheduling_timeout: float | str | None
+    on_memory_error: Literal["next flavor"] | None
+    call_timeout: float | str | None
+    max_retries: int
+    retry_on: RetryOn | None
+    retry_wait: Wait | None
+    speculate: bool
+    dependencies: str | Iterable[str] | None
+
+
+class _RemoteMapOptions(TypedDict, total=False):
+    """Options of maps whose results stay remote; defaults and meanings are those of `map`."""
+
+    timeout: float | None
+    buffersize: int | None
+    ordered: bool
+    progress: bool
+    keep: Literal["remote"] | None
 
 
 class SubmittingExecutor(MappingExecutor):
@@ -96,6 +133,7 @@ class SubmittingExecutor(MappingExecutor):
 
         Raises:
             TypeError: `key` is no string; else what :meth:`submit` raises.
+            ValueError: The results of these calls are to stay remote.
             HubError: The results of earlier runs cannot be read.
 
         Example:
@@ -106,6 +144,11 @@ class SubmittingExecutor(MappingExecutor):
         """
         if not isinstance(key, str):
             raise TypeError(f"key must be a string, not {key!r}")
+        if self._calls.options.keep:
+            raise ValueError(
+                'keep="remote" leaves results until the run ends, and those of a key are for later '
+                "runs: use submit for the one, and an executor without keep for the other"
+            )
         self._results.load(self.name)
         return self._submit(fn, args, kwargs, Keep(self.name, fingerprint_of_key(key), key))
 
@@ -137,6 +180,15 @@ class SubmittingExecutor(MappingExecutor):
         home._let_go_with(shared)  # noqa: SLF001
         return shared
 
+    @overload
+    def with_options(
+        self, *, keep: Literal["remote"], **options: Unpack[_CallOptions]
+    ) -> RemoteView: ...
+    @overload
+    def with_options(
+        self, *, keep: None = None, **options: Unpack[_CallOptions]
+    ) -> ExecutorView: ...
+
     def with_options(
         self,
         *,
@@ -149,6 +201,7 @@ class SubmittingExecutor(MappingExecutor):
         retry_wait: Wait | None = _UNCHANGED,
         speculate: bool = _UNCHANGED,
         dependencies: str | Iterable[str] | None = _UNCHANGED,
+        keep: Literal["remote"] | None = _UNCHANGED,
         **of_the_pool: Never,
     ) -> ExecutorView:
         """Return a view of this executor: the same jobs, run, budget and events, other options.
@@ -163,6 +216,11 @@ class SubmittingExecutor(MappingExecutor):
         leaves no place for them, idle jobs of other flavors make way at once, and one that works
         after half a minute. Calls with the same list of flavors share its jobs: of those that are
         open, the one with the shortest `scheduling_timeout` counts.
+
+        With ``keep="remote"`` the future of a call has a :class:`RemoteValue`: what it has returned
+        stays in the run's bucket if it is more than 4 MiB, until :meth:`RemoteValue.get` downloads
+        it or another call of this executor gets it as an argument. That takes an executor with
+        ``bucket=True``.
 
         Raises:
             ValueError: An option is out of range, or does not go with those of the executor.
@@ -185,10 +243,25 @@ class SubmittingExecutor(MappingExecutor):
             "retry_wait": retry_wait,
             "speculate": speculate,
             "dependencies": dependencies,
+            "keep": keep,
             **of_the_pool,
         }
         changed = {name: value for name, value in given.items() if value is not _UNCHANGED}
-        return ExecutorView(self._home(), self._calls.with_options(**changed))
+        calls = self._calls.with_options(**changed)
+        view = RemoteView if calls.options.keep else ExecutorView
+        return view(self._home(), calls)
+
+    def _keeps(self, keep: Literal["remote"] | None) -> Literal["remote"] | None:
+        return "remote" if keep is None and self._calls.options.keep else keep
+
+    def _submit_keeping(self, keep: Literal["remote"]) -> Submit:
+        calls = self._calls.with_options(keep=keep)
+
+        def submit(executor: Any, fn: Callable[..., T], *args: Any) -> HubFuture[T]:
+            future: HubFuture[T] = executor._submit_made(calls, fn, args, {}, None)  # noqa: SLF001
+            return future
+
+        return submit
 
     def _submit_in(self, resume: str, fn: Callable[..., T], *args: Any) -> HubFuture[T]:
         return self._submit(fn, args, {}, Keep(resume))
@@ -263,9 +336,10 @@ class ExecutorView(SubmittingExecutor):
     ) -> HubFuture[T]:
         return self._own.submit(self._executor, self._calls, fn, args, kwargs, keep=keep)
 
-    def _submit_for(self, resume: str | None) -> Submit:
+    def _submit_for(self, resume: str | None, keep: Literal["remote"] | None = None) -> Submit:
         """Return how a map submits; that refers to the executor weakly, and to no view."""
-        own, calls = self._own, self._calls
+        own = self._own
+        calls = self._calls if keep is None else self._calls.with_options(keep=keep)
         if resume is not None:
             self._prepare_resume(resume)
 
@@ -289,7 +363,85 @@ class ExecutorView(SubmittingExecutor):
     def __repr__(self) -> str:
         pool = self._executor._calls.options  # noqa: SLF001 - see above
         changed = self._calls.options.changed_from(pool)
-        return f"<ExecutorView ({', '.join(changed)}) of {self._executor!r}>"
+        return f"<{type(self).__name__} ({', '.join(changed)}) of {self._executor!r}>"
+
+
+class RemoteView(ExecutorView):
+    """An executor whose calls leave their results in the bucket: ``with_options(keep="remote")``.
+
+    It differs from other views in what its futures, and its maps, are of: a :class:`RemoteValue`.
+    """
+
+    # What a value is, is another thing here: type checkers are told so, and it runs as it is.
+    if TYPE_CHECKING:
+
+        def submit(  # type: ignore[override] # noqa: D102
+            self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+        ) -> HubFuture[RemoteValue[T]]: ...
+
+        @overload  # type: ignore[override]
+        def map(
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            return_exceptions: Literal[False] = False,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> Iterator[RemoteValue[T]]: ...
+        @overload
+        def map(
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            return_exceptions: bool,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> Iterator[RemoteValue[T] | BaseException]: ...
+        def map(self, *args: Any, **options: Any) -> Any: ...  # noqa: D102
+
+        @overload  # type: ignore[override]
+        def starmap(
+            self,
+            fn: Callable[..., T],
+            iterable: Iterable[Iterable[Any]],
+            *,
+            return_exceptions: Literal[False] = False,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> Iterator[RemoteValue[T]]: ...
+        @overload
+        def starmap(
+            self,
+            fn: Callable[..., T],
+            iterable: Iterable[Iterable[Any]],
+            *,
+            return_exceptions: bool,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> Iterator[RemoteValue[T] | BaseException]: ...
+        def starmap(self, *args: Any, **options: Any) -> Any: ...  # noqa: D102
+
+        @overload  # type: ignore[override]
+        def amap(
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            return_exceptions: Literal[False] = False,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> AsyncIterator[RemoteValue[T]]: ...
+        @overload
+        def amap(
+            self,
+            fn: Callable[..., T],
+            *iterables: Iterable[Any],
+            return_exceptions: bool,
+            **options: Unpack[_RemoteMapOptions],
+        ) -> AsyncIterator[RemoteValue[T] | BaseException]: ...
+        def amap(self, *args: Any, **options: Any) -> Any: ...  # noqa: D102
+
+        @overload  # type: ignore[override]
+        def with_options(self, *, keep: None, **options: Unpack[_CallOptions]) -> ExecutorView: ...
+        @overload
+        def with_options(
+            self, *, keep: Literal["remote"] = "remote", **options: Unpack[_CallOptions]
+        ) -> RemoteView: ...
+        def with_options(self, **options: Any) -> Any: ...  # noqa: D102
 
 
 class _OwnCalls:

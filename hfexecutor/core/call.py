@@ -47,6 +47,7 @@ class CallOptions:
         speculate: A backup of it may be started where it takes far longer than others.
         scheduling_timeout: Seconds that a job for it may wait for its hardware where it takes
             another kind as well.
+        keep_remote: A large result of it stays in the run's bucket.
     """
 
     call_timeout: float | None = None
@@ -56,6 +57,7 @@ class CallOptions:
     on_memory_error: bool = False
     speculate: bool = False
     scheduling_timeout: float = math.inf
+    keep_remote: bool = False
 
 
 _DEFAULT: Final = CallOptions()
@@ -124,6 +126,9 @@ class Call:
         killed: Somebody asked for it to be stopped.
         stored: Its buffers are in the run's bucket: a launch request need not carry them.
         name: What its submitter calls the function; for people alone.
+        contents: What has to be in the bucket as long as it is open; opaque to the core.
+        make_handle: Makes what its future gets of its result; opaque to the core, None for the
+            value itself.
         kept_as: Under what its result is kept for later runs; opaque to the core, None for no use.
         key: What identifies it for its submitter, as it travels; empty where it has none.
     """
@@ -135,6 +140,7 @@ class Call:
         "bounced",
         "buffers",
         "claimed",
+        "contents",
         "data",
         "delayed",
         "function",
@@ -145,6 +151,7 @@ class Call:
         "key",
         "killed",
         "lost",
+        "make_handle",
         "name",
         "options",
         "printed",
@@ -173,6 +180,8 @@ class Call:
         self.attachments = attachments
         self.options = options
         self.buffers = buffers
+        self.contents: tuple[Any, ...] = ()
+        self.make_handle: Any = None
         self.kept_as: Any = None
         self.key = b""
         self.name = ""
@@ -236,6 +245,7 @@ class Call:
         other.kept_as, other.claimed, other.tries = self.kept_as, True, self.tries
         other.lost, other.backups = self.lost, self.backups
         other.stored = self.stored
+        other.contents, other.make_handle = self.contents, self.make_handle
         other.name, other.key = self.name, self.key
         return other
 

@@ -225,6 +225,12 @@ class Collect(NamedTuple):
     worker: str
 
 
+class Remove(NamedTuple):
+    """Remove a result from the bucket."""
+
+    name: str
+
+
 # --- of futures ------------------------------------------------------------------------------
 
 
@@ -328,6 +334,7 @@ Command: TypeAlias = (
     | Unwrap
     | Store
     | Collect
+    | Remove
     | Started
     | BackupStarted
     | Complete

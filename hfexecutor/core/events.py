@@ -68,6 +68,7 @@ __all__ = [
     "Submitted",
     "Unacknowledged",
     "Unanswered",
+    "Unneeded",
     "Unshared",
 ]
 
@@ -96,6 +97,12 @@ class Unshared(NamedTuple):
     """Buffers of these names will hardly be used again: jobs need not keep them."""
 
     names: tuple[bytes, ...]
+
+
+class Unneeded(NamedTuple):
+    """Nobody refers to this result any more, a file of the bucket: neither a handle nor a call."""
+
+    name: str
 
 
 class Closed(NamedTuple):
@@ -530,6 +537,7 @@ Event: TypeAlias = (
     | Cancelled
     | KillAsked
     | Unshared
+    | Unneeded
     | Closed
     | Aborted
     | Detached

@@ -197,7 +197,7 @@ class Incoming:
         # Its future may have been cancelled in this moment, in another thread.
         wanted = call.claimed or state.claim(call)
         adopting = self._tracking.adopting
-        if wanted and outcome.status == IN_BUCKET:
+        if wanted and outcome.status == IN_BUCKET and not call.options.keep_remote:
             if adopting is not None:
                 adopting.end(call)
             self._storing.collect(call, outcome, worker)

@@ -126,6 +126,7 @@ class Machine:
             ev.Cancelled: self._cancelled,
             ev.KillAsked: self._kill_asked,
             ev.Unshared: doors.unshared,
+            ev.Unneeded: storing.unneeded,
             ev.Closed: closing.closed,
             ev.Aborted: closing.abort,
             ev.Detached: self._detached,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
 from hfexecutor.core.agenda import Agenda
-from hfexecutor.remote.outcomes import VALUE
+from hfexecutor.remote.outcomes import IN_BUCKET, VALUE
 
 if TYPE_CHECKING:
     from hfexecutor.core import events as ev
@@ -37,7 +37,8 @@ class Retries:
 
     def may_follow(self, call: Call, outcome: ev.Outcome) -> bool:
         """Whether another attempt may follow this outcome of a call that has a `retry`."""
-        return outcome.status != VALUE and call.retries_left > 0 and not call.killed
+        good = outcome.status in {VALUE, IN_BUCKET}
+        return not good and call.retries_left > 0 and not call.killed
 
     def on_larger(self, call: Call, worker: Worker) -> bool:
         """Have a call run once more on a larger worker, if it is to; say whether it does."""

@@ -2,7 +2,8 @@
 
 A launch request has room for some hundred KB, and a log for some MB. So what a call refers to
 beyond that is stored before a job is launched for it; until then it is open, and in no queue. And
-where an outcome says that the value is a file, the call stays open until the file was collected.
+where an outcome says that the value is a file, the call stays open until the file was collected;
+unless it is to stay there: then the outcome is all that its future wants.
 
 =========  ===================================  ==================================================
 a buffer   what it is                           what ends it
@@ -15,6 +16,7 @@ STORED     there, for all calls to come         the run
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hfexecutor.core import commands as do
@@ -146,6 +148,11 @@ class Storing:
         command = do.Collect(call, outcome, worker.describe(), worker.id)
         self._collecting[call.id] = command
         self._state.do(command)
+
+    def unneeded(self, event: ev.Unneeded) -> None:
+        """Nobody here refers to a result any more; jobs that are left to themselves may."""
+        if self._state.hand_over_by == math.inf:
+            self._state.do(do.Remove(event.name))
 
     def collected(self, event: ev.Collected) -> None:
         """The value of a call is here."""

@@ -191,6 +191,10 @@ class HubClient:
         """Return the token of the moment, for requests that other clients make."""
         return await self._credentials.for_hub()
 
+    def token_now(self) -> str:
+        """Return the same to another thread than that of the client; it may block."""
+        return self._credentials.read()
+
     async def admit_launch(self) -> None:
         """Wait until the rate limit allows a launch; cancelled meanwhile, it has spent nothing.
 

@@ -7,6 +7,7 @@ can take a request of its own, so it is asked in a thread, and not more often th
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections import deque
@@ -66,6 +67,12 @@ class Credentials:
                     await self._read(self._renew)
         return self._token
 
+    def read(self) -> str:
+        """Return the same to who can wait for it, in whichever thread."""
+        if self._renew is not None and self._is_old():
+            self._note(_result_of(self._renew))
+        return self._token
+
     async def for_doors(self) -> str:
         """Return the token that doors are shown."""
         return self._door_token or await self.for_hub()
@@ -78,16 +85,22 @@ class Credentials:
         return self._clock() - self._read_at > _FRESH
 
     async def _read(self, renew: Callable[[], str]) -> None:
-        try:
-            token = await in_thread(renew)
-        except AuthenticationError as error:
-            # What we have may be good for long; if it is not, the Hub says so at the next request.
-            _LOG.warning("The token could not be read again, going on with the last one: %s", error)
-        else:
-            if token != self._token:
-                self._token = token
-                self._shown.append(token)
+        self._note(await in_thread(functools.partial(_result_of, renew)))
+
+    def _note(self, token: str | None) -> None:
+        if token is not None and token != self._token:
+            self._token = token
+            self._shown.append(token)
         self._read_at = self._clock()
+
+
+def _result_of(renew: Callable[[], str]) -> str | None:
+    try:
+        return renew()
+    except AuthenticationError as error:
+        # What we have may be good for long; if it is not, the Hub says so at the next request.
+        _LOG.warning("The token could not be read again, going on with the last one: %s", error)
+        return None
 
 
 class Bearer(httpx.Auth):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hfexecutor.payload.archives import Archive
+    from hfexecutor.payload.imports import Import
 
 __all__ = ["NO_NEED", "Attached", "Attacher", "shipped"]
 
@@ -22,10 +23,17 @@ _numbers = itertools.count(1)
 
 
 class Attached(NamedTuple):
-    """What goes along with a call: the number of its need, and what has to be there before it."""
+    """What goes along with a call.
+
+    Attributes:
+        number: That of its need.
+        attachments: What has to be there before it.
+        imports: What it imports: what it returns can be unpickled where that can be imported.
+    """
 
     number: int
     attachments: tuple[Attachment, ...]
+    imports: frozenset[Import] = frozenset()
 
 
 NO_NEED: Final = Attached(0, ())

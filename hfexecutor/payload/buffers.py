@@ -41,11 +41,15 @@ logger = logging.getLogger("hfexecutor")
 
 
 class Pickled(NamedTuple):
-    """A pickle without its large buffers; these, and what they have to become."""
+    """A pickle without its large buffers; these, and what they have to become.
+
+    `contents` are those of the remote values that it refers to: they have to be there meanwhile.
+    """
 
     data: bytes
     kinds: bytes = b""
     buffers: tuple[Buffer, ...] = ()
+    contents: tuple[Any, ...] = ()
 
     @property
     def pickle(self) -> bytes:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cloudpickle  # type: ignore[import-untyped]
 
 from hfexecutor.payload.marks import Cached, Marks, goes_by_name
+from hfexecutor.payload.remote_value import RemoteValue, content_of, reduced
 from hfexecutor.payload.shared import Shared
 from hfexecutor.payload.versions import absent, token, versions
 from hfexecutor.remote import function_state, namespaces, sources
@@ -47,8 +48,10 @@ def dumps(value: Any) -> bytes:
 def dump(value: Any, buffers: Buffers) -> Pickled:
     """Return the pickle of a call, or of a part of one, with its large buffers beside it."""
     pieces = Pieces()
-    _CallPickler(pieces, PROTOCOL, buffers).dump(value)
-    return buffers.take_from(pieces)
+    pickler = _CallPickler(pieces, PROTOCOL, buffers)
+    pickler.dump(value)
+    pickled = buffers.take_from(pieces)
+    return pickled._replace(contents=tuple(pickler.contents)) if pickler.contents else pickled
 
 
 class _CallPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -58,6 +61,7 @@ class _CallPickler(cloudpickle.Pickler):  # type: ignore[misc]
         super().__init__(file, protocol)
         self.buffers = buffers
         self.marks = Marks()
+        self.contents: list[Any] = []  # of remote values
         self._about: dict[str, dict[str, Any]] = {}
 
     def reducer_override(self, value: Any) -> Any:
@@ -185,7 +189,13 @@ def _reduce_module(pickler: _CallPickler, module: types.ModuleType) -> Any:
 
 
 def _reduce_shared(pickler: _CallPickler, value: Shared) -> Any:
+    pickler.contents += value.contents
     return value.reduce(pickler.buffers)
+
+
+def _reduce_remote_value(pickler: _CallPickler, value: RemoteValue[Any]) -> Any:
+    pickler.contents.append(content_of(value))
+    return reduced(value, pickler.buffers)
 
 
 _REDUCERS: dict[type, Callable[[_CallPickler, Any], Any]] = {
@@ -195,6 +205,7 @@ _REDUCERS: dict[type, Callable[[_CallPickler, Any], Any]] = {
     functools.cached_property: _reduce_cached_property,
     types.ModuleType: _reduce_module,
     Shared: _reduce_shared,
+    RemoteValue: _reduce_remote_value,
 }
 
 

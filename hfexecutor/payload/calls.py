@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from hfexecutor.core.call import Attachment, Buffer
     from hfexecutor.payload.attachments import Attached
+    from hfexecutor.payload.imports import Import
 
 __all__ = ["Frozen", "Pickler"]
 
@@ -56,6 +57,8 @@ class Frozen(NamedTuple):
     data: bytes
     attachments: tuple[Attachment, ...] = ()
     buffers: tuple[Buffer, ...] = ()
+    contents: tuple[Any, ...] = ()
+    imports: frozenset[Import] = frozenset()
 
 
 class Pickler:
@@ -88,8 +91,12 @@ class Pickler:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         limit: float | None = None,
+        *,
+        keep: bool = False,
     ) -> Frozen:
         """Return the bytes of ``fn(*args, **kwargs)``, which may run for `limit` seconds.
+
+        With `keep` its result stays in the bucket if it is large.
 
         Raises:
             UnpicklableCallError: the function or an argument cannot be pickled; the message
@@ -97,16 +104,18 @@ class Pickler:
             PayloadError: what it needs cannot be had in a job.
         """
         function, pickled = self.dump(fn, args, kwargs)
-        data, kinds, buffers = pickled
-        number, attachments = self._attach(function, pickled.pickle if buffers else data)
+        data, kinds, buffers, contents = pickled
+        needs = self._attach(function, pickled.pickle if buffers else data)
+        number, attachments, imports = needs
         used = function.id if function is not None else 0
         if not buffers:
-            head = call_head(used, number, limit or 0.0)
-            return Frozen(function, head + data, attachments)
+            head = call_head(used, number, limit or 0.0, keep=keep)
+            return Frozen(function, head + data, attachments, (), contents, imports)
         names = b"".join(buffer.name for buffer in buffers)
-        head = call_head(used, number, limit or 0.0, kinds, names)
+        head = call_head(used, number, limit or 0.0, kinds, names, keep=keep)
         # Each once, however often the call has it.
-        return Frozen(function, head + data, attachments, tuple(dict.fromkeys(buffers)))
+        each = tuple(dict.fromkeys(buffers))
+        return Frozen(function, head + data, attachments, each, contents, imports)
 
     def dump(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -323,6 +332,8 @@ def _blame(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], error: Except
     for what, value in named:
         try:
             dumps(value)
+        except UnpicklableCallError:  # a handle, which is good for calls
+            continue
         except Exception:
             kind = type(value).__name__
             return (

@@ -151,6 +151,8 @@ class _Reader(pickle.Unpickler):
         self.found.update(Import(*pair) for pair in imports)
         return _Anything
 
+    _carried = _stored = _shared  # other handles, with the same in the first place
+
     def _function(self, _token: int, data: Any, _name: str, about: Any) -> Any:
         return self._make_function(self._code(data), about)
 

@@ -223,7 +223,7 @@ class NeedsFinder:
         needs = Needs(requirements, archives) if requirements or archives else NOTHING
         return Findings(
             needs,
-            self._attacher.attach(requirements, archives),
+            self._attacher.attach(requirements, archives)._replace(imports=imports),
             search.distributions,
             tuple(sorted(search.missing)),
             tuple(sorted(notes)),

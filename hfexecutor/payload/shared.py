@@ -40,6 +40,11 @@ class Shared:
         return f"<Shared {self._type}, {self._pickled.size:,} bytes>"
 
     @property
+    def contents(self) -> tuple[Any, ...]:
+        """Those of the remote values in it."""
+        return self._pickled.contents
+
+    @property
     def names(self) -> tuple[bytes, ...]:
         """The names of its buffers."""
         return tuple(buffer.name for buffer in self._pickled.buffers)
@@ -59,7 +64,7 @@ class Shared:
                 if buffers is not None
                 else f"{self!r} can be passed to calls, and not to an initializer: pass the value"
             )
-        data, kinds, parts = self._pickled
+        data, kinds, parts, _ = self._pickled
         # As memory that belongs to somebody, by which it is recognised; what may be written to in
         # the job must be what can be written to here.
         memory = tuple(pickle.PickleBuffer(_owner_of(part.data)) for part in parts)

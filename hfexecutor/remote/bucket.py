@@ -15,16 +15,24 @@ from .ranges import count_of, digest_of, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from .buffers import Buffer
 
-__all__ = ["MOST_WITHOUT_BUCKET", "Bucket", "NoRoomError", "StoredArgumentError"]
+__all__ = [
+    "MOST_WITHOUT_BUCKET",
+    "Bucket",
+    "NoRoomError",
+    "StoredArgumentError",
+    "mount",
+    "mounted",
+]
 
 # Bytes of one that has no other way: it is computed and paid for, and most windows are not missed.
 MOST_WITHOUT_BUCKET = 64 << 20
 _LATE_SECONDS = 60.0  # that an argument may take to show
+_SLOWEST = 4 << 20  # bytes a second that a large result takes besides
 _WRONG_SECONDS = 5.0  # the same, while something else is there
 _PAUSES = (0.01, 1.0)  # between two looks for it
 
@@ -74,19 +82,40 @@ class Bucket:
             OSError: it cannot be read.
         """
         path = f"{self._arguments}/{name.hex()}"
-        until, pause = time.monotonic() + self._late, _PAUSES[0]
+        return self._await(path, self._late, lambda: _read(path, name))
+
+    def load(self, name: str, size: int, layout: Sequence[int], digest: str) -> Any:
+        """Return the result of another call, which is a file, as the client has heard of it.
+
+        Raises:
+            StoredArgumentError: it is not there, or is not what that call has returned.
+            OSError: it cannot be read.
+            MemoryError: there is no room for it.
+        """
+        from . import buffers  # noqa: PLC0415 - seldom
+
+        if self._results is None:
+            why = f": {self._why_not}" if self._why_not else ""
+            raise StoredArgumentError(f"the job has no folder of results mounted{why}")
+        path, late = f"{self._results}/{name}", self._late + size / _SLOWEST
+        found = self._await(path, late, lambda: _read_result(path, size, layout, digest))
+        return buffers.load(*found)
+
+    def _await(self, path: str, late: float, read: Callable[[], Any]) -> Any:
+        """Return what `read` makes of a file once it is there, and right."""
+        until, pause = time.monotonic() + late, _PAUSES[0]
         shown = False
         while True:
             problem = "is not what was put there"
             try:
-                memory = _read(path, name)
+                found = read()
             except FileNotFoundError:
-                memory, problem = None, "is not there"
+                found, problem = None, "is not there"
             else:
                 if not shown:  # it may still be on its way: what is wrong is not wrong for long
-                    shown, until = True, time.monotonic() + min(self._late, _WRONG_SECONDS)
-            if memory is not None:
-                return memory
+                    shown, until = True, time.monotonic() + min(late, _WRONG_SECONDS)
+            if found is not None:
+                return found
             if time.monotonic() >= until:
                 raise StoredArgumentError(f"{path} {problem}")
             time.sleep(pause)
@@ -138,6 +167,27 @@ def _read(path: str, name: bytes) -> Any:
     return memory if name_of(size, digests) == name else None
 
 
+def _read_result(
+    path: str, size: int, layout: Sequence[int], digest: str
+) -> tuple[bytearray, list[Any]] | None:
+    """Return front and places of a result that is a file, None if it is another one."""
+    from hashlib import sha256  # noqa: PLC0415 - seldom
+
+    from .buffers import Place  # noqa: PLC0415
+
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - no pathlib here
+        if os.fstat(file.fileno()).st_size != size:
+            return None
+        sizes = layout[1::2]
+        front, found = bytearray(size - sum(sizes)), sha256()
+        places = [Place(*one) for one in zip(layout[::2], sizes, strict=True)]
+        for view in (memoryview(front), *(place.view for place in places)):
+            if not _fill(file.fileno(), view):
+                return None
+            found.update(view)
+    return (front, places) if found.hexdigest() == digest else None
+
+
 def _fill(fd: int, view: memoryview) -> bool:
     got = 0
     while got < len(view):
@@ -151,3 +201,18 @@ def _fill(fd: int, view: memoryview) -> bool:
 def _write(fd: int, view: memoryview) -> None:
     while view:
         view = view[os.write(fd, view) :]
+
+
+_none = Bucket(why_not="this is no process of a job")
+_mounted = _none
+
+
+def mount(bucket: Bucket) -> None:
+    """Have what is unpickled in this process find a bucket: a pickle has no other way to it."""
+    global _mounted  # noqa: PLW0603
+    _mounted = bucket
+
+
+def mounted() -> Bucket:
+    """Return what this process has of the bucket."""
+    return _mounted

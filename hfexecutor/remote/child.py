@@ -13,7 +13,7 @@ import sys
 import time
 
 from . import client_names, outcomes, pickling, pipes, plain, shared_memory
-from .bucket import MOST_WITHOUT_BUCKET, NoRoomError
+from .bucket import MOST_WITHOUT_BUCKET, NoRoomError, mount
 from .buffers import layout_of
 from .child_setup import ChildPipes, renew_streams, set_up
 from .entries import (
@@ -22,6 +22,7 @@ from .entries import (
     body_of,
     buffers_of,
     head_of,
+    keeps_result,
     kinds_of,
     unpack_archive,
 )
@@ -74,7 +75,7 @@ class Child:
         initializer: pickled ``(function, args)`` to run first, empty for none.
         folder: where the files of archives go.
         bucket: what the job has of the bucket of large values.
-        has_door: of the job: through that large results go.
+        has_door: of the job: through that large results go, unless they are to stay in the bucket.
     """
 
     def __init__(
@@ -90,10 +91,12 @@ class Child:
         self._folder = folder
         self._bucket = bucket
         self._has_door = has_door
+        mount(bucket)
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
         self._data: bytes | bytearray = b""  # of the call that was taken
         self._buffers: list[int] = []  # descriptors that came with it
+        self._keeps = False  # its result stays in the bucket if it is large
 
     def work(self) -> None:
         """Run call after call, until the initializer fails or the supervisor is gone.
@@ -196,7 +199,7 @@ class Child:
             return outcomes.RAISED, call, start, duration, [_report().raised(error).encode()]
         duration = time.monotonic() - start
         try:
-            return self._returned(call, start, duration, pickling.dump(value))
+            return self._returned(call, start, duration, value)
         except BaseException as error:
             details = _report().describe_unpicklable(value, error)
             return outcomes.UNPICKLABLE, call, start, duration, [plain.pack(details)]
@@ -204,6 +207,7 @@ class Child:
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
         data, self._data = self._data, b""
         files, self._buffers = self._buffers, []
+        self._keeps = keeps_result(data)
         number, _, _, count = head_of(data)
         with memoryview(data) as view, view[body_of(data) if count else CALL_HEAD_BYTES :] as body:
             if count:
@@ -222,23 +226,19 @@ class Child:
         return [bucket.read(name) if name in bucket else next(sent) for name in names]
 
     def _returned(
-        self, call: int, start: float, duration: float, payload: Sequence[Buffer]
+        self, call: int, start: float, duration: float, value: object
     ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
-        """Return the result of a call that has returned something."""
-        if self._has_door or sum(map(len, payload)) <= MOST_IN_LOG:
-            return outcomes.VALUE, call, start, duration, payload
-        return self._put(call, start, duration, payload)
-
-    def _put(
-        self, call: int, start: float, duration: float, payload: Sequence[Buffer]
-    ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
-        """Make a file of what a call has returned, and return where that is as its result."""
+        """Return the result of a call that has returned something; it may become a file."""
+        payload = pickling.dump(value)
         size = sum(map(len, payload))
+        if size <= MOST_IN_LOG or (self._has_door and not self._keeps):
+            return outcomes.VALUE, call, start, duration, payload
         try:
             details = self._bucket.write(payload, layout_of(payload[0]))
+            details["type"] = type(value).__name__
             status = outcomes.IN_BUCKET
         except NoRoomError as error:
-            if size <= MOST_WITHOUT_BUCKET:
+            if self._has_door or size <= MOST_WITHOUT_BUCKET:
                 return outcomes.VALUE, call, start, duration, payload
             details = {"size": size, "limit": MOST_WITHOUT_BUCKET, "why": str(error)}
             status = outcomes.TOO_LARGE

@@ -59,6 +59,7 @@ __all__ = [
     "entry_size",
     "function_of",
     "head_of",
+    "keeps_result",
     "kinds_of",
     "limit_of",
     "names_of",
@@ -202,7 +203,7 @@ def unpack_ids(data: bytes) -> tuple[int, ...]:
 
 # --- what the data of some entries is -----------------------------------------------------------
 
-_CALL = struct.Struct("<IIdH")
+_CALL = struct.Struct("<IIdHB")
 CALL_HEAD_BYTES = _CALL.size  # where no buffers are named
 NAME_BYTES = 32  # of a buffer's name
 _SPEAKER = struct.Struct("<QB")
@@ -212,15 +213,22 @@ _KEY_TEXT = 200  # characters of its text
 
 
 def call_head(
-    function: int, need: int = 0, limit: float = 0.0, kinds: bytes = b"", names: bytes = b""
+    function: int,
+    need: int = 0,
+    limit: float = 0.0,
+    kinds: bytes = b"",
+    names: bytes = b"",
+    *,
+    keep: bool = False,
 ) -> bytes:
     """Return what stands before a CALL's pickle: its function, its need, how long it may run.
 
     The first two are numbers, 0 where the function is in the pickle itself, and where the call
-    needs nothing. The limit is in seconds; 0 is none. Of the buffers that the pickle refers to,
-    the kinds follow (:mod:`.mapped`), and then the names.
+    needs nothing. The limit is in seconds; 0 is none. With `keep` its result stays in the bucket
+    if it is large. Of the buffers that the pickle refers to, the kinds follow (:mod:`.mapped`), and
+    then the names.
     """
-    head = _CALL.pack(function, need, limit, len(kinds))
+    head = _CALL.pack(function, need, limit, len(kinds), keep)
     return head + kinds + names if kinds else head
 
 
@@ -229,8 +237,8 @@ def head_of(data: bytes | bytearray) -> tuple[int, int, float, int]:
 
     The numbers of the function and of the need, the limit (0: none), and how many buffers it names.
     """
-    head: tuple[int, int, float, int] = _CALL.unpack_from(data)
-    return head
+    function, need, limit, count, _ = _CALL.unpack_from(data)
+    return function, need, limit, count
 
 
 def function_of(data: bytes | bytearray) -> int:
@@ -249,6 +257,11 @@ def limit_of(data: bytes | bytearray) -> float | None:
     """Return the seconds that a CALL may run, None for any: also for more than clocks count."""
     limit: float = _CALL.unpack_from(data)[2]
     return limit if 0 < limit < float("inf") else None
+
+
+def keeps_result(data: bytes | bytearray) -> bool:
+    """Say whether a large result of a CALL stays in the bucket."""
+    return bool(_CALL.unpack_from(data)[4])
 
 
 def kinds_of(data: bytes | bytearray) -> bytes:

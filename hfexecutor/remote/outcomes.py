@@ -51,7 +51,7 @@ BAD_CALL = b"X"  # details: type, error, traceback of what happened when the cal
 MISMATCH = b"M"  # details: wanted, found (versions of Python)
 INITIALIZER = b"I"  # payload: Raised by the initializer
 NOT_INSTALLED = b"N"  # details: requirements, error (the last lines of uv)
-IN_BUCKET = b"S"  # details: name, size, layout, digest of a value that is a file (:mod:`.bucket`)
+IN_BUCKET = b"S"  # details: name, size, layout, digest, type of a value in a file (:mod:`.bucket`)
 TOO_LARGE = b"L"  # details: size, limit of a value that has no way back, why
 
 _STATUSES = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.call import Call
     from hfexecutor.core.events import Event
     from hfexecutor.futures import PoolFuture
+    from hfexecutor.payload.remote_value import Content
     from hfexecutor.remote.outcomes import Outcome
 
 __all__ = ["Completer", "claim"]
@@ -43,6 +44,7 @@ class Completer:
     Args:
         tell: Takes events to the core.
         keep: Takes the outcomes of calls whose results are kept for later runs.
+        content: Returns what handles stand for, of the outcome of a call and where it ran.
 
     Attributes:
         done: Futures that got a value.
@@ -50,10 +52,14 @@ class Completer:
     """
 
     def __init__(
-        self, tell: Callable[[Event], None], keep: Callable[[Any, Outcome], None] | None = None
+        self,
+        tell: Callable[[Event], None],
+        keep: Callable[[Any, Outcome], None] | None = None,
+        content: Callable[[Outcome, str], Content] | None = None,
     ) -> None:
         self._tell = tell
         self._keep = keep
+        self._content = content
         self.done = 0
         self.failed = 0
 
@@ -71,9 +77,15 @@ class Completer:
             future.printed_in_all(outcome.printed, unterminated=outcome.unterminated)  # type: ignore[attr-defined]
             if call.kept_as is not None and self._keep is not None:
                 self._keep(call.kept_as, outcome)  # type: ignore[arg-type]
-            value, error = unwrap(outcome, where, call.attachments)  # type: ignore[arg-type]
+            handle = None if call.make_handle is None else self._handle_of(call)
+            value, error = unwrap(outcome, where, call.attachments, handle)  # type: ignore[arg-type]
             self._resolve(future, value, error)
             del value
+
+    def _handle_of(self, call: Call) -> Callable[[Outcome, str], Any]:
+        content = self._content
+        assert content is not None
+        return lambda outcome, where: call.make_handle(content(outcome, where))
 
     def weigh_retry(self, command: do.WeighRetry) -> None:
         """Say whether what a call has raised is what its user wants to see retried."""

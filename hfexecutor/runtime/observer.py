@@ -32,6 +32,7 @@ __all__ = ["Observer"]
 
 logger = logging.getLogger("hfexecutor")
 
+_GOOD = frozenset({outcomes.VALUE, outcomes.IN_BUCKET})  # ends of calls that have not failed
 GATHER = 0.1  # seconds within which launches are told together: calls come one after the other
 
 
@@ -283,7 +284,7 @@ class Observer:
         ended: list[public.CallEnd] = []
         jobs, up, end = self._jobs, self._up, public.CallEnd
         for call, outcome, _where, worker in command.completions:
-            error = None if outcome.status == outcomes.VALUE else self._note_failure(call)
+            error = None if outcome.status in _GOOD else self._note_failure(call)
             # As `_where`, without a call and a tuple for each: this is asked for every call.
             job, clock = jobs.get(worker), up.get(worker)
             job_id = call.future.job_id if job is None else job.id

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from hfexecutor.futures import PoolFuture
     from hfexecutor.options import Options
+    from hfexecutor.payload.remote_value import Content
     from hfexecutor.remote.outcomes import Outcome
     from hfexecutor.runtime.connection import Connection
 
@@ -94,7 +95,7 @@ class Runner:
         self._farewell = farewell
         self.awaited = awaited
         self.connection: Connection | None = None
-        self.completer = Completer(self._tell, keep)
+        self.completer = Completer(self._tell, keep, self._content)
         self.machine = self._make_machine(limits)
         self._observer = Observer(
             self.machine,
@@ -157,6 +158,10 @@ class Runner:
     def unshare(self, names: tuple[bytes, ...]) -> None:
         """Hear that the handle of a shared value is gone, whose buffers have these names."""
         self._put(ev.Unshared(names))
+
+    def unneeded(self, name: str) -> None:
+        """Hear that nobody refers to a result any more, which is a file of the bucket."""
+        self._put(ev.Unneeded(name))
 
     def close(self, *, cancel_futures: bool = False) -> None:
         """Take no more calls; end when those in hand are done."""
@@ -281,6 +286,10 @@ class Runner:
             self.completer.fail(do.Fail(call, told))
         self._finished.set()
 
+    def _content(self, outcome: Outcome, where: str) -> Content:
+        """Return what the handle of a result stands for."""
+        return self._values.content(outcome, where, unneeded=self.unneeded)
+
     def _printed(self, call_id: int) -> Printed | None:
         call = self.machine.pending.open.get(call_id)
         if call is None:
@@ -375,6 +384,7 @@ class Runner:
             do.Listen: door_client.listen,
             do.Store: values.store,
             do.Collect: values.collect,
+            do.Remove: values.remove,
             do.Forget: forget,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,13 +17,19 @@ from hfexecutor.errors import (
     UnpicklableResultError,
 )
 from hfexecutor.hub.threads import in_thread
+from hfexecutor.payload.remote_value import Carried
 from hfexecutor.remote import outcomes
+from hfexecutor.runtime.result_file import ResultFile
 from hfexecutor.runtime.values_bucket import ARGUMENTS, RESULTS, ValuesBucket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from huggingface_hub import Volume
 
     from hfexecutor.core import commands as do
+    from hfexecutor.payload.remote_value import Content
+    from hfexecutor.remote.outcomes import Outcome
     from hfexecutor.runtime.edge import Surroundings
 
 __all__ = ["Mounts", "Values"]
@@ -35,6 +42,7 @@ _NOT_BEFORE: Final = (
     "no value of this run was large before, so its job had none (calls from now on have one, and "
     "with bucket=True all)"
 )
+_GATHER: Final = 5.0  # seconds in which results that nobody needs are gathered, for one request
 _LEAVE: Final = 30.0  # seconds that the end of a run waits until its files are removed
 
 
@@ -67,6 +75,7 @@ class Values:
         self._uploads = asyncio.Semaphore(UPLOADS)
         self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._opened: ValuesBucket | None = None
+        self._unneeded: list[str] = []  # paths that are not removed yet
         self._why_not = ""  # jobs have a place for results, for good
 
     async def _bucket(self) -> ValuesBucket:
@@ -159,6 +168,38 @@ class Values:
             self._tell(Collected(call.id, outcome.with_value(front, places)))
             if self._ours:  # now: who attaches to a run that is detached meanwhile still has it
                 await in_thread(partial(bucket.remove, [bucket.path_of(said)]))
+
+    def content(self, outcome: Outcome, where: str, *, unneeded: Callable[[str], None]) -> Content:
+        """Return what a handle stands for: a file, or what came with the outcome.
+
+        Args:
+            outcome: Of its call.
+            where: That ran, for messages.
+            unneeded: Hears the file's name when nobody refers to it any more.
+
+        Raises:
+            Exception: The outcome is none that our jobs say.
+        """
+        if outcome.status == outcomes.VALUE:
+            return Carried(outcome.whole())
+        assert self._opened is not None  # it is what the job has mounted
+        token = self._connection.hub.token_now
+        file = ResultFile(self._opened, outcome.details(), where, token)
+        gone = weakref.finalize(file, unneeded, file.name)
+        gone.atexit = False
+        return file
+
+    def remove(self, command: do.Remove) -> None:
+        """Remove a result that nobody needs, together with those of the next seconds."""
+        self._unneeded.append(command.name)
+        if len(self._unneeded) == 1:
+            self._tasks.start(self._remove())
+
+    async def _remove(self) -> None:
+        await asyncio.sleep(_GATHER)
+        names, self._unneeded = self._unneeded, []
+        bucket = await self._bucket()
+        await in_thread(partial(bucket.remove, [bucket.path_of({"name": n}) for n in names]))
 
     # --- the end -----------------------------------------------------------------------------
 

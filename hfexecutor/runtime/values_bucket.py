@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from hfexecutor.bucket_paths import VALUES_BUCKET, value_path
-from hfexecutor.errors import HubError, HubUnavailableError, JobLostError
+from hfexecutor.errors import HubExecutorError, HubUnavailableError, JobLostError
 from hfexecutor.remote import buffers
 from hfexecutor.runtime.arrivals import check_room
 from hfexecutor.runtime.buckets import hub_errors, open_bucket
@@ -75,6 +75,11 @@ class ValuesBucket:
 
     def __repr__(self) -> str:
         return f"<ValuesBucket {self._id}/{self._nonce}>"
+
+    @property
+    def cleared(self) -> bool:
+        """Whether all that the run had there is removed, or about to be."""
+        return self._cleared
 
     def _open(self) -> HfApi:
         """Return the API, with a bucket; done once, by who asks first."""
@@ -260,7 +265,7 @@ class ValuesBucket:
         try:
             with hub_errors(_BUCKET, "remove a file from"):
                 self._open().batch_bucket_files(self._id, delete=paths, token=self.token)
-        except HubError as error:
+        except HubExecutorError as error:
             logger.debug("%s", error)
 
     def clear(self) -> None:

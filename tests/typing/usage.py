@@ -11,7 +11,16 @@ import concurrent.futures
 from collections.abc import Iterator
 from typing import Any, assert_type
 
-from hfexecutor import ExecutorView, HubExecutor, HubFuture, Stats, as_completed, wait
+from hfexecutor import (
+    ExecutorView,
+    HubExecutor,
+    HubFuture,
+    RemoteValue,
+    RemoteView,
+    Stats,
+    as_completed,
+    wait,
+)
 
 
 def area(width: float, height: float = 1.0) -> float:
@@ -81,12 +90,32 @@ def with_other_options(executor: HubExecutor) -> None:
     assert_type(view.map(area, [1.0, 2.0], [3.0, 4.0]), Iterator[float])
     assert_type(view.with_options(dependencies=["numpy"]), ExecutorView)
     assert_type(view.with_options(flavor=["a10g-small", "t4-small"]), ExecutorView)
-    view.with_options(flavor=3)  # type: ignore[arg-type]
+    view.with_options(flavor=3)  # type: ignore[call-overload]
     with view as same:
         assert_type(same, ExecutorView)
     view.submit(area, "wide")  # type: ignore[arg-type]
-    executor.with_options(max_workers=3)  # type: ignore[arg-type]
+    executor.with_options(max_workers=3)  # type: ignore[call-overload]
     executor.with_options(retry_on=int)  # type: ignore[arg-type]
+
+
+def leaving_results_remote(executor: HubExecutor) -> None:
+    assert_type(executor.map(words, ["a b"], keep="remote"), Iterator[RemoteValue[list[str]]])
+    either = executor.starmap(len, ["a"], keep="remote", return_exceptions=True)
+    assert_type(either, Iterator[RemoteValue[int] | BaseException])
+    view = executor.with_options(keep="remote", call_timeout=60)
+    assert_type(view, RemoteView)
+    value = view.submit(area, 2.0, height=3.0).result()
+    assert_type(value, RemoteValue[float])
+    assert_type(value.get(), float)
+    assert_type(value.size, int)
+    assert_type(view.map(len, ["a"], ordered=False), Iterator[RemoteValue[int]])
+    maybe = view.starmap(len, ["a"], return_exceptions=True)
+    assert_type(maybe, Iterator[RemoteValue[int] | BaseException])
+    assert_type(view.with_options(max_retries=0), RemoteView)
+    assert_type(view.with_options(keep=None), ExecutorView)
+    view.submit(area, "wide")  # type: ignore[arg-type]
+    executor.map(len, ["a"], keep="here")  # type: ignore[call-overload]
+    view.map(len, ["a"], chunksize=2)  # type: ignore[call-overload]
 
 
 def waiting(executor: HubExecutor, plain: list[concurrent.futures.Future[int]]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import hfexecutor
-from hfexecutor import mapping
+from hfexecutor import mapping, submitting
 from hfexecutor.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,18 @@ def test_overloads_and_signature_of_a_map_agree(name):
     parameters = inspect.signature(getattr(hfexecutor.HubExecutor, name)).parameters
     options = {one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
 
-    assert options == {*mapping._Options.__annotations__, "return_exceptions"}
+    assert options == {*mapping._Options.__annotations__, "return_exceptions", "keep"}
+
+
+def test_overloads_of_views_and_what_they_take_agree():
+    parameters = inspect.signature(hfexecutor.HubExecutor.with_options).parameters
+    options = {one.name for one in parameters.values() if one.kind is one.KEYWORD_ONLY}
+    assert options == {*submitting._CallOptions.__annotations__, "keep"}
+    of_calls = {one.name for one in Options._given() if one.metadata["of_calls"]}
+    assert options == of_calls
+
+    maps = {*mapping._Options.__annotations__, "keep"} - {"chunksize", "resume"}
+    assert maps == {*submitting._RemoteMapOptions.__annotations__}
 
 
 def test_the_defaults_of_the_options_are_true():

@@ -11,6 +11,8 @@ import pytest
 from hfexecutor import errors
 from hfexecutor.remote import outcomes, plain
 from hfexecutor.results import RemoteTraceback, unwrap
+from hfexecutor.runtime.result_file import ResultFile
+from hfexecutor.runtime.values_bucket import ValuesBucket
 
 JOB = "job 123 (stage RUNNING) https://hub/jobs/me/123"
 FAILURES = [name for name in outcomes.__all__ if name.isupper() and name != "VALUE"]
@@ -41,6 +43,20 @@ def raised(error, status=outcomes.RAISED, whole=None, parts=b"", text="Traceback
 @pytest.mark.parametrize("value", [None, 0, "text", [1, {2}], {"a": b"b"}])
 def test_a_value_arrives(value):
     assert answer(outcomes.encode(outcomes.VALUE, 1.0, 0, pickle.dumps(value))) == (value, None)
+
+
+@pytest.mark.parametrize("details", [{}, {"name": "run"}, {"name": "a" * 32, "size": "many"}])
+def test_a_handle_is_of_what_jobs_say_and_of_nothing_else(details):
+    bucket = ValuesBucket("http://hub", "me", "0" * 32, "run")
+    outcome = outcomes.decode(outcomes.encode_details(outcomes.IN_BUCKET, 1.0, 0, details))
+
+    def handle(outcome, where):
+        return ResultFile(bucket, outcome.details(), where, str)
+
+    value, error = unwrap(outcome, JOB, handle=handle)
+    assert value is None
+    assert type(error) is errors.UnpicklableResultError
+    assert JOB in str(error)
 
 
 def test_an_exception_that_was_returned_is_a_value():

@@ -257,3 +257,34 @@ def test_a_job_that_was_given_large_arguments_has_one():
     told.submit(large(1, b"a"))
     told.tell(ev.Stored(b"a"))
     assert results(told)
+
+
+# --- results that stay ----------------------------------------------------------------------------
+
+
+def test_a_result_that_is_to_stay_is_not_collected_and_is_the_end_of_its_call():
+    told = story(keep_remote=True, retry=True)
+    told.submit(make_call(1))
+    worker, _ = start(told)
+    there = outcome(status=IN_BUCKET)
+    told.tell(ev.Heard(worker, (ev.Done(1, there),)))
+    assert not told.said(do.Collect)
+    assert not told.said(do.WeighRetry)  # it has raised nothing
+    (completion,) = told.said(do.Complete)[0].completions
+    assert completion.outcome is there
+    told.tell(ev.Heard(worker, (ev.Done(1, there),)))  # the log, once more
+    assert completed(told) == []
+
+
+def test_its_file_goes_when_nobody_refers_to_it():
+    told = story(keep_remote=True)
+    told.tell(ev.Unneeded("a" * 32))
+    assert told.said(do.Remove) == [do.Remove("a" * 32)]
+
+
+def test_of_a_run_that_is_left_to_itself_none_goes():
+    told = story()
+    told.submit(make_call(1))
+    start(told)
+    told.tell(ev.Detached(DetachedError("later")), ev.Unneeded("a" * 32))
+    assert not told.said(do.Remove)

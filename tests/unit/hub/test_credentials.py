@@ -66,6 +66,22 @@ def test_a_token_that_rotates_is_read_again(login, clock):
     assert login.thread is not threading.main_thread()  # it may take a request of its own
 
 
+def test_who_may_block_reads_it_in_its_own_thread(login, clock):
+    async def act(shown):
+        login.token = SECOND
+        assert shown.read() == FIRST
+        clock.time += 6
+        assert shown.read() == await shown.for_hub() == SECOND
+        login.error = AuthenticationError("No token found")
+        clock.time += 6
+        assert shown.read() == SECOND
+        assert shown.redact(SECOND) == "[token]"
+
+    with_credentials(act, login, clock)
+    assert login.thread is threading.main_thread()
+    assert Credentials(FIRST).read() == FIRST
+
+
 def test_requests_at_the_same_moment_read_it_once(login, clock):
     async def act(shown):
         clock.time += 6

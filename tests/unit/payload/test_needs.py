@@ -515,7 +515,7 @@ def test_equal_needs_have_one_number_and_equal_archives_too(project):
     assert first == again
     assert first.number != alone.number
     assert alone.attachments[0] in first.attachments
-    assert finder.attached(None, dumps((pow, (), {}))) == (0, ())
+    assert finder.attached(None, dumps((pow, (), {})))[:2] == (0, ())
 
 
 def test_what_went_along_can_be_told(site, project):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfexecutor.remote import bucket as module
+from hfexecutor.remote import handles
 from hfexecutor.remote.bucket import Bucket, NoRoomError, StoredArgumentError
 from hfexecutor.remote.buffers import layout_of
 from hfexecutor.remote.pickling import dump
@@ -89,6 +90,61 @@ def test_a_result_is_a_file_of_which_size_and_digest_are_told(tmp_path):
     assert said["size"] == len(written)
     assert said["digest"] == hashlib.sha256(written).hexdigest()
     assert said["layout"] == [0, 1 << 20]
+
+
+# --- a result, as the argument of another call ----------------------------------------------------
+
+VALUE = [bytearray(b"first" * 20_000), b"second" * 20_000, "small"]
+
+
+def written(folder: Path) -> dict:
+    """Write a result; return what its call says of it."""
+    payload = dump(VALUE)
+    return of(folder).write(payload, layout_of(payload[0]))
+
+
+def test_a_result_is_a_value_again_each_time_it_is_loaded(tmp_path):
+    said = written(tmp_path)
+    value = of(tmp_path).load(**said)
+    assert value == VALUE
+    value[0][0] = 0
+    assert of(tmp_path).load(**said) == VALUE
+
+
+@given(st.data())
+def test_a_result_that_is_not_what_was_written_is_never_believed(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("results")
+    said = written(folder)
+    path = folder / said["name"]
+    wrong = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        wrong[data.draw(st.integers(0, len(wrong) - 1))] ^= data.draw(st.integers(1, 255))
+    else:
+        del wrong[data.draw(st.integers(0, len(wrong) - 1)) :]
+    path.write_bytes(wrong)
+    with pytest.raises(StoredArgumentError, match="is not what was put there"):
+        of(folder).load(**said)
+
+
+def test_a_result_that_is_not_there_or_could_not_be_is_said(tmp_path):
+    said = written(tmp_path)
+    (tmp_path / said["name"]).unlink()
+    with pytest.raises(StoredArgumentError, match="is not there"):
+        Bucket(results=str(tmp_path), late=-1.0).load(**said)
+    with pytest.raises(StoredArgumentError, match="no folder of results mounted: no rights"):
+        Bucket(why_not="no rights").load(**said)
+
+
+def test_a_pickle_finds_the_bucket_of_its_process(tmp_path):
+    said = written(tmp_path)
+    before = module.mounted()
+    with pytest.raises(StoredArgumentError, match="no process of a job"):
+        handles.stored((), *said.values())
+    module.mount(of(tmp_path))
+    try:
+        assert handles.stored((), *said.values()) == VALUE
+    finally:
+        module.mount(before)
 
 
 def test_a_result_without_a_place_says_why(tmp_path, monkeypatch):
