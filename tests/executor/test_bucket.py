@@ -241,6 +241,7 @@ def test_a_result_that_somebody_has_changed_is_never_taken_for_it(hub, monkeypat
     look, changed = values_bucket.ValuesBucket._size, []
 
     def change(self: values_bucket.ValuesBucket, path: str) -> int | None:
+        until(lambda: look(self, path))  # it may be there a moment after the job has said so
         size = look(self, path)
         if size and not changed:
             changed.append(path)
