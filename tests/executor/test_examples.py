@@ -29,7 +29,7 @@ def run(script: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         cwd=script.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,  # many times what it takes, also beside other work
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

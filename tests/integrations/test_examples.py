@@ -31,7 +31,7 @@ def run(path, **variables):
         env={**os.environ, "HFEXECUTOR_ENDPOINT": "local", **variables},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=400,  # many times what it takes, also beside other work
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
