@@ -198,8 +198,11 @@ class Values:
     async def _remove(self) -> None:
         await asyncio.sleep(_GATHER)
         names, self._unneeded = self._unneeded, []
-        bucket = await self._bucket()
-        await in_thread(partial(bucket.remove, [bucket.path_of({"name": n}) for n in names]))
+        try:
+            bucket = await self._bucket()
+            await in_thread(partial(bucket.remove, [bucket.path_of({"name": n}) for n in names]))
+        except (HubExecutorError, MemoryError) as error:  # they go with the run
+            logger.debug("results are left in the bucket: %s", error)
 
     # --- the end -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import doctest
 import gc
 import os
@@ -29,7 +30,7 @@ from hfexecutor.local.volumes.probe import hindrance
 from hfexecutor.payload import remote_value
 from hfexecutor.runtime import values, values_bucket
 
-from .conftest import MODES, until
+from .conftest import MODES, WARM_FIRST, until
 
 pytestmark = [
     pytest.mark.skipif(hindrance() is not None, reason="nothing can be mounted here"),
@@ -38,6 +39,7 @@ pytestmark = [
 
 SIZE = 5 << 20  # more than stays in an outcome
 MAKE = "POST /api/buckets/{namespace}/{repo}"
+BATCH = "POST /api/buckets/{namespace}/{repo}/batch"
 LOOK = "POST /api/buckets/{namespace}/{repo}/paths-info"  # before each download
 
 
@@ -80,7 +82,7 @@ def the_type_of(value: object) -> str:
     return type(value).__name__
 
 
-@pytest.mark.parametrize("mode", MODES)
+@WARM_FIRST
 def test_values_go_from_job_to_job_and_the_client_has_none_of_them(hub, make, mode):
     looks, ends, moved = hub.requests[LOOK], [], []
     with make(bucket=True, reuse_workers=MODES[mode]) as executor:
@@ -134,6 +136,17 @@ def test_a_small_result_is_in_its_handle_and_is_used_in_the_same_way(hub):
         assert executor.submit(len, table).result() == 1_000_000
         assert repr(powers[0]) == "<RemoteValue 5 bytes, in this process>"
     assert (powers[0].get(), table.get()) == (32, bytes(1_000_000))
+
+
+def test_the_other_maps_and_views_have_handles_as_well(kept):
+    async def main(executor: HubExecutor) -> list[int]:
+        return [one.get() async for one in executor.amap(pow, [2, 3], [5, 2], keep="remote")]
+
+    assert asyncio.run(main(kept)) == [32, 9]
+    view = kept.with_options(keep="remote")
+    assert [one.get() for one in view.starmap(pow, [(2, 6)])] == [64]
+    again = kept.with_options(max_retries=0).map(pow, [2], [7], keep="remote", buffersize=1)
+    assert [one.get() for one in again] == [128]
 
 
 def test_what_a_call_raises_is_raised(kept):
@@ -196,7 +209,7 @@ def test_a_file_goes_when_neither_a_handle_nor_an_open_call_refers_to_it(hub, ma
     with make(1, bucket=True) as executor:
         view = executor.with_options(keep="remote")
         value, other = view.submit(filled, 1).result(), view.submit(filled, 2).result()
-        busy = executor.submit(time.sleep, 1.0)
+        busy = executor.submit(time.sleep, 0.5)
         waiting = executor.submit(edge, value)
         del value
         gc.collect()
@@ -205,6 +218,21 @@ def test_a_file_goes_when_neither_a_handle_nor_an_open_call_refers_to_it(hub, ma
         assert waiting.result() == (SIZE, 1, 1)
         until(lambda: len(results(hub, executor)) == 1)
         assert edge(other.get()) == (SIZE, 2, 2)
+
+
+@pytest.mark.slow
+def test_one_that_cannot_be_removed_then_is_so_in_the_end(monkeypatch):
+    monkeypatch.setattr(values, "_GATHER", 0.01)
+    refused = f.Refuse(403, message="not now", route=BATCH, nth=3)  # two make folders
+    with LocalHub(faults=[refused]) as hub:
+        executor = HubExecutor(1, endpoint=hub.endpoint, token=hub.token, bucket=True)
+        with executor:
+            executor.with_options(keep="remote").submit(filled, 1).result()
+            gc.collect()
+            until(lambda: hub.requests[BATCH] == 3)
+            assert executor.submit(pow, 2, 5).result() == 32
+            assert len(results(hub, executor)) == 1
+        assert results(hub, executor) == {}
 
 
 @pytest.mark.slow

@@ -461,11 +461,13 @@ def test_labels_are_those_that_the_client_gives():
 def test_frames_are_read_as_the_client_reads_them():
     value = outcomes.encode(outcomes.VALUE, 0.1, 0, b"value" * 3000)  # in parts
     failed = outcomes.encode(outcomes.RAISED, 0.1, 0, b"raised")
+    stored = outcomes.encode(outcomes.IN_BUCKET, 0.1, 0, b"where it is")
     told = [
         entries.Entry(entries.HELLO, 0, 0, 1, b"hello"),
         entries.Entry(entries.OUTCOME, 7, 0, 1, value),
         entries.Entry(entries.OUTCOME, 8, 0, 1, failed),
         entries.Entry(entries.LARGE, 9, 0, 1, struct.pack("<Q", 1 << 30)),
+        entries.Entry(entries.OUTCOME, 10, 0, 1, stored),
         entries.Entry(entries.BYE, 0, 0, 1, b""),
     ]
     lines = [line.decode() for line in LineWriter(Seal(b"key"), "0123abcd").lines(told)]
@@ -473,7 +475,7 @@ def test_frames_are_read_as_the_client_reads_them():
     found = [frames.split(line) for line in lines]
     assert {plain for plain, _ in found} == {None}
     ended = [one for _, bodies in found for body in bodies for one in frames.outcomes(body)]
-    assert ended == [(7, False), (8, True), (9, False)]
+    assert ended == [(7, False), (8, True), (9, False), (10, False)]
     plain, bodies = frames.split(f"before {lines[0]}after")
     assert (plain, len(bodies)) == ("before after", 1)
 
