@@ -118,10 +118,11 @@ class Scheduling:
             state.agenda.bring_forward(PLACE, self._place_at)
             return
         self._place_at = state.now + state.rules.deal * len(state.workers)
+        if self._is_settled():
+            return
         self._reckon()
         fleet = Fleet(state.workers.values(), state.now)
-        if state.hand_over_by < math.inf:
-            self._hand_over(queues, fleet)
+        self._hand_over(queues, fleet)
         self._replace(worker for worker in fleet.live if worker.retiring)
         for queue in queues:
             self._hand_out(queue, fleet.of(queue.kinds))
@@ -136,6 +137,15 @@ class Scheduling:
         if state.hand_over_by == math.inf:
             self._recall(queues, fleet)
 
+    def _is_settled(self) -> bool:
+        """Say whether nothing waits, and every worker runs all that it holds, and goes on."""
+        state = self._state
+        return (
+            not state.pending.waiting
+            and state.hand_over_by == math.inf
+            and all(map(_stays_as_it_is, state.workers.values()))
+        )
+
     def _reckon(self) -> None:
         """Note how many more jobs of each kind can be paid for."""
         state, door = self._state, not self._state.ports.given_up
@@ -149,6 +159,8 @@ class Scheduling:
         have killed a worker has company then, and comes after it.
         """
         state = self._state
+        if state.hand_over_by == math.inf:
+            return
         coming = any(w.hello is None or w.channel.door is Door.AWAITED for w in fleet.live)
         if coming and state.now < state.hand_over_by:
             state.agenda.bring_forward(PLACE, state.hand_over_by)
@@ -275,3 +287,13 @@ class Scheduling:
                 self._ends.stop(worker)
         if self._placement.again < math.inf:
             state.agenda.bring_forward(PLACE, self._placement.again)
+
+
+def _stays_as_it_is(worker: Worker) -> bool:
+    """Say whether a worker runs all that it holds, and goes on: nobody else is to run it."""
+    return (
+        worker.has_begun
+        and len(worker.held) <= worker.slots
+        and not worker.retiring
+        and worker.channel.door is not Door.SHUT
+    )

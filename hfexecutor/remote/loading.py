@@ -5,6 +5,7 @@ This module is executed by hand, before there is any package.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import sys
 
@@ -58,6 +59,9 @@ def install(codes: dict[str, bytes]) -> None:
 
 def start(codes: dict[str, bytes], launch: dict[str, bytearray]) -> None:
     """Run the supervisor. It takes key and message out of `launch`, so that nobody keeps them."""
+    # What is made until the supervisor runs stays for good: to look for garbage in it would cost a
+    # start 1 ms, and each child copies of pages.
+    gc.disable()
     install(codes)
     del sys.argv[1:]
     if sys.path[:1] == [""]:  # nothing in the working directory may pass for a module of Python's

@@ -20,6 +20,7 @@ of the log, or for a client.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 
@@ -84,6 +85,8 @@ class Supervisor:
 
     def run(self) -> ChildPipes | None:
         """Work until there is a reason to leave. Returns a child's pipes in that child only."""
+        gc.freeze()  # see loading
+        gc.enable()
         set_defaults(self._machine.config.slots)
         self._signals = signals.listen()
         self._loop.on_readable(self._signals, self._on_signal)

@@ -252,6 +252,10 @@ class Recorder:
     def _set(self, calls: tuple[int, ...], *values: tuple[array[Any], Any]) -> None:
         """Set a value of each of these calls in each of these columns."""
         known, first, last = len(self._state), calls[0], calls[-1]
+        if first == last <= known:  # one call after the other: each costs its caller time
+            for column, value in values:
+                column[first - 1] = value
+            return
         if last <= known and calls == tuple(range(first, last + 1)):  # nearly always: all at once
             for column, value in values:
                 column[first - 1 : last] = array(column.typecode, (value,)) * len(calls)
