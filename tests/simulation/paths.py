@@ -604,7 +604,11 @@ FIXED: tuple[Plan, ...] = (
         log_cut=0.05,
     ),
     Plan(seed=51, calls=10_000, batch=10_000, workers=8, door_unanswered=0.05, log_cut=0.1),
-    *sorted((Plan.of(seed).stays() for seed in range(200)), key=lambda plan: plan.calls)[:-4],
+    # Not 86, which fetches hundreds of megabytes: that takes a sixth of the time of all.
+    *sorted(
+        (Plan.of(seed).stays() for seed in range(200) if seed != 86),
+        key=lambda plan: plan.calls,
+    )[:-4],
     *(plan for plan in map(Plan.of, range(200, 400)) if plan.leaves and plan.calls < 100),
     # What has raised runs again, after a pause, as often as it may: with jobs that are lost, too.
     Plan(seed=57, calls=200, batch=200, workers=6, durations=(0.01, 0.3), flaky=0.5, retry=True),
