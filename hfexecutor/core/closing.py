@@ -34,6 +34,7 @@ class Closing:
         self._state = state
         self._ends = ends
         self._parting = False
+        self._why: BrokenHubExecutor | CallStoppedError  # calls end with, once aborted
         self._swept: set[str] = set()  # jobs that lists may go on to show alive, though cancelled
         self.aborted = False
         self.detached: ev.Detached | None = None
@@ -79,15 +80,20 @@ class Closing:
         """Everything is to stop at once."""
         state = self._state
         state.closing = self.aborted = True
-        self._ends.cancel_pending()
-        text = f"the call was stopped: {event.why}"
-        for call in list(state.pending.open.values()):
-            kind = BrokenHubExecutor if event.broken else CallStoppedError
-            self._ends.fail(call, kind(text))
-        for worker in list(state.workers.values()):
-            self._ends.stop(worker)
+        kind = BrokenHubExecutor if event.broken else CallStoppedError
+        self._why = kind(f"the call was stopped: {event.why}")
+        self.stop_all()
         # From then on the cancels that were not answered are left to the last look.
         state.agenda.bring_forward(PART, state.now + state.rules.parting)
+
+    def stop_all(self) -> None:
+        """Stop what there is; also what was heard of since then, in the run of another process."""
+        state, ends = self._state, self._ends
+        ends.cancel_pending()
+        for call in list(state.pending.open.values()):
+            ends.fail(call, with_note(self._why))
+        for worker in list(state.workers.values()):
+            ends.stop(worker)
 
     def part(self) -> None:
         """Let the workers go; a Hub that does not answer holds nobody up for long."""

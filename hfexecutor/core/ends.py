@@ -89,12 +89,16 @@ class Ends:
             if self._state.pending.close(twin.id) is not None:
                 self.release(twin)
 
-    def leave_to_twin(self, call: Call) -> bool:
-        """Forget an attempt that will not end, if another one is under way; say whether it is."""
+    def leave_to_twin(self, call: Call, *, untried: bool = False) -> bool:
+        """Forget an attempt that will not end, if another one is under way; say whether it is.
+
+        One that is `untried` has not begun, and costs the other one none of its retries.
+        """
         twin, pending = call.twin, self._state.pending
         if twin is None:
             return False
         call.twin = twin.twin = None
+        twin.backups -= untried
         return twin.id in pending.open and pending.close(call.id) is not None
 
     def fail_all(self, error: BaseException) -> None:
@@ -163,7 +167,7 @@ class Ends:
     def _queue_again(self, calls: Iterable[Call]) -> None:
         again = []
         for call in calls:
-            if self.leave_to_twin(call):
+            if self.leave_to_twin(call, untried=True):
                 continue
             if call.killed:
                 self.fail(call, failures.killed())
@@ -192,7 +196,8 @@ class Ends:
         for call in list(worker.held.values()):
             verdict = judge(call)
             worker.drop(call.id)
-            if self.leave_to_twin(call):
+            tried = verdict in {Verdict.LOST, Verdict.KILLED}
+            if self.leave_to_twin(call, untried=not tried):
                 continue
             call.lost += verdict is Verdict.LOST
             call.bounced += verdict is Verdict.BOUNCED

@@ -217,10 +217,10 @@ class Incoming:
             self._ends.note_cancelled(call)
 
     def _note_pace(self, worker: Worker, call: Call, outcome: ev.Outcome) -> None:
-        """Note how long it took; if two attempts were under way, this one was faster."""
+        """Note how long it took; if two attempts are under way, this one was faster."""
         if outcome.status in {VALUE, IN_BUCKET}:
             self._paces.note(call.options, outcome.duration)
-        if call.backups:
+        if call.tries is not None:
             self._ends.stop_twin(call)
             if worker.job is not None:  # its future may have the other one's
                 self._state.do(do.Started((call,), worker.job, of_two=True))

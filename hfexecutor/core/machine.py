@@ -255,6 +255,8 @@ class Machine:
         state, closing = self._state, self._closing
         if self.adopting is not None:
             self.adopting.settle()
+            if closing.aborted:
+                closing.stop_all()
         elif state.pending.open and not closing.aborted:
             self._scheduling.place(self.broken)
         if closing.detached is not None and not closing.aborted:

@@ -259,6 +259,16 @@ def test_who_stops_watching_leaves_the_jobs_alone():
     assert told.said(do.CancelJob) == told.said(do.Send) == []
 
 
+def test_what_shows_after_a_run_was_cancelled_is_stopped_at_once_too():
+    told = story()
+    told.list(seen("a", aboard=(1,)))
+    told.tell(ev.Aborted("run x was cancelled"))
+    said = told.list(seen("a", aboard=(1,)), seen("b", aboard=(2,)))
+    assert [one.call.id for one in told.said(do.CancelFuture)] == [2]
+    assert do.CancelJob("job-b", look=False) in said
+    assert not told.machine.pending.open
+
+
 def test_a_run_that_is_cancelled_leaves_no_job():
     told = story()
     told.list(seen("a", aboard=(1,)), seen("b", "COMPLETED"))

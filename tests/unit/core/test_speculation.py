@@ -104,6 +104,17 @@ def test_the_first_outcome_counts_and_the_other_attempt_is_stopped():
         assert not told.machine.pending.open
 
 
+def test_a_backup_that_never_began_is_no_retry():
+    told, first, second = story()
+    while BACKUP not in told.machine.workers[second].held:
+        told.wait(0.1)
+    (send,) = told.said(do.Send)
+    told.tell(ev.Unanswered(second, send.number, ev.DoorFailure.REJECTED, 401, "no rights"))
+    assert BACKUP not in told.machine.pending.open
+    assert lose(told, first, second) == []
+    assert [call.number for call in told.machine.pending.open.values()] == [1]
+
+
 def test_what_it_raises_counts_as_well():
     told, _, second = story()
     begun(told, 7.0)
