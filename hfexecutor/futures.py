@@ -53,7 +53,7 @@ class Printed:
         heard: Called with each new line as it is stored; None: nobody wants to hear of it.
     """
 
-    __slots__ = ("_end", "_left_out", "_lines", "_open", "_size", "heard")
+    __slots__ = ("_end", "_left_out", "_lines", "_open", "_size", "_unterminated", "heard")
 
     def __init__(self) -> None:
         self.heard: Callable[[str], None] | None = None
@@ -62,6 +62,7 @@ class Printed:
         self._size = 0
         self._end = 0  # no line has this number, or a higher one
         self._left_out = math.inf  # the lowest number of a line that was
+        self._unterminated = -1  # the number of the last line, if the call has ended within it
 
     def add(self, number: int, text: str) -> None:
         """Store line `number`; a later copy of it replaces the first."""
@@ -74,7 +75,10 @@ class Printed:
         if self.heard is not None and self._lines.get(number) != text:
             self.heard(text)
         self._lines[number] = text
-        self._open.discard(number)
+        if number == self._unterminated:
+            self._open.add(number)
+        else:
+            self._open.discard(number)
         self._end = max(self._end, number + 1)
         if number == self._left_out:  # it was an earlier attempt's that was
             self._left_out += 1
@@ -87,6 +91,7 @@ class Printed:
     def end(self, count: int, *, unterminated: bool = False) -> None:
         """Note that the call printed `count` lines: others are of an attempt that was lost."""
         if unterminated:
+            self._unterminated = count - 1
             self.join(count - 1)
         self._cut(count)
         if self._left_out == count:  # nothing of this attempt was

@@ -316,6 +316,15 @@ def test_all_that_an_honest_job_shows_is_kept_also_after_another_attempt(old, ne
     assert printed.text().replace("\n", "") == whole.replace("\n", "")
 
 
+def test_a_line_that_the_log_says_after_the_call_has_ended_is_as_open_as_it_was():
+    """Its outcome comes through the door, and the log says everything once more."""
+    printed = Printed()
+    printed.add(0, "yes")
+    printed.end(1, unterminated=True)
+    printed.add(0, "yes")
+    assert printed.text() == "yes"
+
+
 def test_its_owner_hears_in_the_waiting_thread_that_it_is_awaited(future, pool):
     for wait_for_it in (future.result, future.exception):
         with pytest.raises(TimeoutError):
