@@ -263,9 +263,8 @@ MUTANTS = (
     ),
     Mutant(
         "an abort forgets the jobs",
-        "        for worker in list(state.workers.values()):\n            self._ends.stop(worker)\n"
-        "        state.agenda.bring_forward",
-        "        state.agenda.bring_forward",
+        "        for worker in list(state.workers.values()):\n            ends.stop(worker)\n",
+        "",
     ),
     Mutant(
         "who waits for a cancelled future is not woken",
