@@ -200,9 +200,10 @@ class Worker:
     def owes_nothing(self) -> bool:
         """Whether it said good-bye, and every outcome that it ever said has arrived here.
 
-        Then the calls that it still holds never reached it.
+        Then the calls that it still holds never reached it; unless it has begun anew, and knows
+        nothing of what it was before.
         """
-        bye = self.bye
+        bye = None if self.was_started_again else self.bye
         return bye is not None and not bye.returned and bye.calls == self.answers
 
     @property

@@ -317,6 +317,10 @@ FOUND["a job that the end has stopped is stopped once more by the late answer of
     Plan.of(2450553823).with_changes(["slots=1"])
 )
 
+FOUND["the good-bye of a job that was started again clears what it ran before"] = Plan.of(
+    333000079
+).with_changes(["calls=60", "durations=(3.0,)", "max_cost=0.05"])
+
 FIXED: tuple[Plan, ...] = (
     *FOUND.values(),
     # What chance brings too seldom.

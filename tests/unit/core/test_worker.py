@@ -187,3 +187,10 @@ def test_it_owes_nothing_when_all_that_it_said_has_arrived():
     assert worker.owes_nothing
     worker.bye = ev.Bye(1, returned=True)
     assert not worker.owes_nothing
+
+
+def test_a_job_that_has_begun_anew_says_good_bye_for_its_second_life_alone():
+    worker = up(make_call(1))
+    worker.note_starts(2)
+    worker.bye = ev.Bye(0, returned=False)
+    assert not worker.owes_nothing
