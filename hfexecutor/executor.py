@@ -134,15 +134,18 @@ class HubExecutor(SubmittingExecutor):
             job goes on after this process was killed.
         reuse_workers: True, the default, lets a job run call after call; False starts a job for
             each call: more isolation, and seconds of cold start per call.
-        bucket: Whether large values of jobs that cannot be reached (with ``reuse_workers=False``,
-            and where ports are of no use) go through a private bucket of the namespace,
-            ``hfexecutor-values``: arguments for which a launch request has no room, and results of
-            more than 4 MiB, which a log may not keep. By default those jobs mount it once a value
-            of the run was large; with True all jobs do, which takes time with each, and with False
-            none. With True results can stay there, too (``keep="remote"`` of maps). Who may read
-            the namespace can read the values there until the executor is shut down. Where there is
-            no bucket, a call with such arguments ends with ``PayloadTooLargeError``, and results of
-            up to 64 MiB come through the log, which may lose some.
+        bucket: Whether large values go through a private bucket of the namespace,
+            ``hfexecutor-values``. Those of jobs that cannot be reached (with
+            ``reuse_workers=False``, and where ports are of no use) have no other way: arguments for
+            which a launch request has no room, and results of more than 4 MiB, which a log may not
+            keep. And what eight jobs or more would be sent, of 64 MiB or more at a stretch, is
+            uploaded once for all. By default jobs mount the bucket once there is such a value; with
+            True all jobs do, which takes time with each, and two that share a value are enough;
+            with False none does. With True results can stay there, too (``keep="remote"`` of maps).
+            Who may read the namespace can read the values there until the executor is shut down.
+            Where there is no bucket, what jobs share goes through their ports; where they have
+            none, a call with such arguments ends with ``PayloadTooLargeError``, and results of up
+            to 64 MiB come through the log, which may lose some.
         slots_per_job: Calls that run at once in one job, each in a process of its own. "auto", the
             default, is one on each vCPU of the flavor, or one on each GPU where it has some: then
             ``CUDA_VISIBLE_DEVICES`` shows each its own, unless `env` sets it. 1 gives each running

@@ -149,7 +149,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When there is something to do for it."""
-        moments = (self.resend_at, self.listening.due, self.fetching.due, self.transfers.again_at)
+        moments = (self.resend_at, self.listening.due, self.fetching.due, self.transfers.due)
         return min(moments)
 
     # --- the door ----------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class Channel:
         commands: list[Send | SendRange | Fetch | Listen] = []
         for call in self.transfers.let_in():
             self.outgoing.let_go(call)
-        if self._message is None and (entries := self._compose()):
+        if self._message is None and (entries := self._compose(now)):
             self._number += 1
             self._message = Message(self._number, entries, now)
             self._tries, self._perhaps = 0, False
@@ -249,14 +249,16 @@ class Channel:
             commands.append(self._listen(now))
         return commands
 
-    def _compose(self) -> tuple[wire.Entry, ...]:
-        drop: tuple[wire.Entry, ...] = ()
-        if self.transfers.is_urgent:
-            names = b"".join(self.transfers.to_drop())
-            drop = (wire.Entry(wire.DROP, self._number, 0, 1, names),)
-        elif not self.outgoing.is_urgent:
+    def _compose(self, now: float) -> tuple[wire.Entry, ...]:
+        if not (self.transfers.is_urgent or self.outgoing.is_urgent):
             return ()
-        return (*drop, *self.outgoing.compose())
+        first = []
+        if names := b"".join(self.transfers.to_drop()):
+            first.append(wire.Entry(wire.DROP, self._number, 0, 1, names))
+        for number, buffer in self.transfers.to_load(now, self._next_number):
+            data = wire.pack_ids([buffer.size]) + buffer.name
+            first.append(wire.Entry(wire.LOAD, number, 0, 1, data))
+        return (*first, *self.outgoing.compose())
 
     def _send_ranges(self, now: float) -> Iterator[SendRange]:
         assert self._port is not None
@@ -270,6 +272,13 @@ class Channel:
         """Note that a range has arrived, and perhaps all that a call was waiting for."""
         for call in self.transfers.arrived(number):
             self.outgoing.let_go(call)
+
+    def loaded(self, number: int, *, read: bool) -> bool:
+        """Note how the reading of a file has ended; say whether anybody wanted to know."""
+        ready = self.transfers.loaded(number, read=read)
+        for call in ready or ():
+            self.outgoing.let_go(call)
+        return ready is not None
 
     def range_failed(self, number: int, now: float) -> None:
         """Note that a range has not arrived, as far as anybody knows."""

@@ -53,6 +53,7 @@ __all__ = [
     "Listed",
     "ListenFailed",
     "Listened",
+    "Loaded",
     "LogEnded",
     "Looked",
     "News",
@@ -315,6 +316,16 @@ class Installing(NamedTuple):
     failed: bool = False
 
 
+class Loaded(NamedTuple):
+    """It has a buffer that it was told to read from a file; `why` says why not, else it is empty.
+
+    `number` is that of the order.
+    """
+
+    number: int
+    why: str
+
+
 class GivenBack(NamedTuple):
     """Calls that it had not begun, and will not."""
 
@@ -355,7 +366,17 @@ class Bye(NamedTuple):
 
 
 News: TypeAlias = (
-    Hello | Done | Large | Installing | GivenBack | Held | Keyed | Unacknowledged | Refused | Bye
+    Hello
+    | Done
+    | Large
+    | Installing
+    | Loaded
+    | GivenBack
+    | Held
+    | Keyed
+    | Unacknowledged
+    | Refused
+    | Bye
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
@@ -13,7 +13,7 @@ from hfexecutor.remote import entries as wire
 from hfexecutor.remote.outcomes import DIED, IN_BUCKET, INITIALIZER, MISMATCH, VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hfexecutor.core.call import Call
     from hfexecutor.core.doors import Doors
@@ -58,6 +58,15 @@ class Incoming:
         self._doors = doors
         self._tracking = tracking
         self.broken: BrokenHubExecutor | None = None
+        self._notes: dict[type, Callable[[Worker, Any], None]] = {
+            ev.Hello: self._note_hello,
+            ev.Large: self._note_large,
+            ev.Loaded: self._note_loaded,
+            ev.GivenBack: lambda worker, news: ends.requeue(worker, news.calls),
+            ev.Unacknowledged: lambda worker, news: worker.note_unacknowledged(news.outcomes),
+            ev.Refused: self._note_refused,
+            ev.Bye: self._note_bye,
+        }
 
     # --- the ways ----------------------------------------------------------------------------
 
@@ -140,20 +149,17 @@ class Incoming:
                 self._note_outcome(worker, item)  # type: ignore[arg-type]
             elif worker.over:  # what it said before has ended it
                 return
-            elif isinstance(item, ev.Hello):
-                self._note_hello(worker, item)
-            elif isinstance(item, ev.Large):
-                self._note_large(worker, item)
-            elif isinstance(item, ev.GivenBack):
-                self._ends.requeue(worker, item.calls)
-            elif isinstance(item, ev.Unacknowledged):
-                worker.note_unacknowledged(item.outcomes)
-            elif isinstance(item, ev.Refused):
-                text = f"{worker.describe()} refused a message: {item.text}"
-                self._state.report(logging.WARNING, text)
-            elif isinstance(item, ev.Bye) and worker.bye is None:
-                worker.bye = item
-                self._state.polling.leaves(self._state.now)
+            elif (note := self._notes.get(kind)) is not None:
+                note(worker, item)
+
+    def _note_refused(self, worker: Worker, refused: ev.Refused) -> None:
+        text = f"{worker.describe()} refused a message: {refused.text}"
+        self._state.report(logging.WARNING, text)
+
+    def _note_bye(self, worker: Worker, bye: ev.Bye) -> None:
+        if worker.bye is None:
+            worker.bye = bye
+            self._state.polling.leaves(self._state.now)
 
     def _note_hello(self, worker: Worker, hello: ev.Hello) -> None:
         """Its job runs, and what is aboard begins."""
@@ -242,6 +248,12 @@ class Incoming:
             self.broken = BrokenHubExecutor(f"no call can run: {error}")
             self.broken.__cause__ = error
         self._ends.fail_all(error)
+
+    def _note_loaded(self, worker: Worker, loaded: ev.Loaded) -> None:
+        """A worker has read a file of the bucket; where it could not, it is sent what is in it."""
+        if worker.channel.loaded(loaded.number, read=not loaded.why) and loaded.why:
+            text = f"{worker.describe()} cannot read a stored argument: {loaded.why}"
+            self._state.report(logging.INFO, f"{text}; it gets it through its port")
 
     def _note_large(self, worker: Worker, large: ev.Large) -> None:
         """Get a large outcome of which a worker has announced the size."""

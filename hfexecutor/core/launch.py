@@ -64,6 +64,7 @@ class Launching:
         error: Why there is none, once GIVEN_UP.
         repeatable: Whether a second job would do no harm; False once calls are aboard that must
             not run twice.
+        mounts: Its job has the folder of stored arguments, whichever request has made it.
         doubtful: There may be a job that nobody has seen.
         unclear_at: When that was learned for the last time.
     """
@@ -80,6 +81,7 @@ class Launching:
         self.job: JobSeen | None = None
         self.error: HubExecutorError | None = None
         self.repeatable = True
+        self.mounts = False
         self.doubtful = False
         self.unclear_at = -math.inf
         self.due = math.inf

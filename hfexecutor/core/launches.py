@@ -16,10 +16,14 @@ from hfexecutor.core.worker import Worker
 from hfexecutor.errors import HubRequestError, HubUnavailableError, RateLimitedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hfexecutor.core.call import Call
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.kinds import Kind
     from hfexecutor.core.pending import Queue
     from hfexecutor.core.placement import Placement
+    from hfexecutor.core.sharing import Sharing
     from hfexecutor.core.state import State
     from hfexecutor.core.storing import Storing
     from hfexecutor.errors import HubExecutorError
@@ -33,9 +37,18 @@ RETRY = ("retry",)  # on the agenda: the Hub may let us have more jobs again
 class Launches:
     """Start workers, and take in what their launches come to."""
 
-    def __init__(self, state: State, ends: Ends, placement: Placement, storing: Storing) -> None:
+    def __init__(
+        self,
+        state: State,
+        ends: Ends,
+        placement: Placement,
+        *,
+        storing: Storing,
+        sharing: Sharing,
+    ) -> None:
         self._state = state
         self._storing = storing
+        self._sharing = sharing
         self._ends = ends
         self._placement = placement
         self._told_of: set[str] = set()  # jobs with our labels that are not ours
@@ -94,10 +107,20 @@ class Launches:
                 worker.slots,
                 worker.one_shot,
                 worker.port,
-                arguments=self._storing.mounts_arguments(calls, has_door=not worker.one_shot),
-                results=self._storing.mounts_results(calls, has_door=not worker.one_shot),
+                arguments=self._mounts_arguments(worker, calls),
+                results=self._mounts_results(worker, calls),
             )
         )
+
+    def _mounts_arguments(self, worker: Worker, calls: Iterable[Call]) -> bool:
+        if worker.one_shot:
+            return any(call.stored for call in calls)
+        return self._sharing.mounts(worker)
+
+    def _mounts_results(self, worker: Worker, calls: Iterable[Call]) -> bool:
+        if not worker.one_shot and self._sharing.gave_up:
+            return False
+        return self._storing.mounts_results(calls, has_door=not worker.one_shot)
 
     def _board(self, worker: Worker) -> bool:
         """Choose calls for a launch request; False if there is nothing to launch a job for.
@@ -196,6 +219,7 @@ class Launches:
         state = self._state
         state.touch(worker)
         state.ports.seen = state.ports.seen or worker.port is not None
+        self._sharing.launched(worker)
         worker.see(job)
         state.counters.jobs += 1
         if worker.cancelling:  # it was to be stopped when there was nothing to be cancelled yet
@@ -220,6 +244,9 @@ class Launches:
     def _not_launched(self, worker: Worker, error: HubExecutorError) -> None:
         """The Hub refuses a launch: go on with what there is, or give up at once."""
         state, ends, doubtful = self._state, self._ends, worker.launch.doubtful
+        if type(error) is HubRequestError and self._sharing.is_refused(worker, error):
+            ends.pass_on(worker, error, attempted=doubtful)
+            return
         if worker.port is not None and not state.ports.seen and type(error) is HubRequestError:
             # It may be the port that it does not want: without one calls run as well.
             text = f"no job with a port can be started, going on without: {error}"

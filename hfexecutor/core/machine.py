@@ -17,10 +17,10 @@ Its parts, each of which knows those above it, and none below::
     ends        of workers and their calls    tracking    stages and logs, and what they mean
     retries     of calls that raised          incoming    what jobs say
     storing     where there is no door        scarcity    of those that wait for hardware
-    launches    from a wish to a job          scheduling  who gets what
-    adopting    another process's run         speculation a second try beside the first
-    spending    no minute too much            closing     the end of the run
-    probing     of the silent
+    sharing     where there are many          scheduling  who gets what
+    launches    from a wish to a job          speculation a second try beside the first
+    adopting    another process's run         closing     the end of the run
+    spending    no minute too much            probing     of the silent
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from hfexecutor.core.probing import PULSE, Probing
 from hfexecutor.core.retries import AGAIN, Retries
 from hfexecutor.core.scarcity import Scarcity
 from hfexecutor.core.scheduling import Scheduling
+from hfexecutor.core.sharing import Sharing
 from hfexecutor.core.speculation import SPECULATE, Paces, Speculation
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
@@ -101,7 +102,8 @@ class Machine:
         retries = self._retries = Retries(state)
         paces = Paces()
         storing = Storing(state, ends)
-        launches = Launches(state, ends, placement, storing)
+        sharing = Sharing(state, storing)
+        launches = Launches(state, ends, placement, storing=storing, sharing=sharing)
         doors = Doors(state, ends)
         tracking = self._tracking = Tracking(state, ends, launches, doors, retries)
         incoming = self._incoming = Incoming(
@@ -111,7 +113,7 @@ class Machine:
         probing = self._probing = Probing(state)
         spending = Spending(state, ends)
         scheduling = self._scheduling = Scheduling(
-            state, ends, launches, spending, placement, storing=storing
+            state, ends, launches, spending, placement, storing=storing, sharing=sharing
         )
         speculation = Speculation(state, placement, paces)
         closing = self._closing = Closing(state, ends)
@@ -155,7 +157,7 @@ class Machine:
             ev.Broken: incoming.no_call_can_run,
             ev.RetryWeighed: retries.weighed,
             ev.Stored: storing.stored,
-            ev.StoreFailed: storing.store_failed,
+            ev.StoreFailed: sharing.store_failed,
             ev.Collected: storing.collected,
             ev.CollectFailed: storing.collect_failed,
             ev.EdgeFailed: self._edge_failed,

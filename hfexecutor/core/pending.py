@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class Queue:
         while calls and calls[0].id not in self._open:
             calls.popleft()
         return calls[0] if calls else None
+
+    def first(self, count: int) -> list[Call]:
+        """Return the calls that are first, so many, and leave them there."""
+        return list(islice((call for call in self._calls if call.id in self._open), count))
 
     @property
     def is_risky(self) -> bool:

@@ -91,6 +91,14 @@ class Rules(NamedTuple):
     fetch_again: tuple[float, float] = (0.05, 5.0)  # first and longest pause after one that failed
     fetch_tries: int = 8  # in a row that fail until the log has to say it
     buffer_bytes: int = 4 << 30  # of buffers that a worker keeps for calls to come
+    # Where so many jobs would be started for calls that share one of so many bytes, it is uploaded
+    # once, to a bucket, and they read it there; the second number is for `bucket=True`.
+    shared_bytes: int = 64 << 20
+    shared_jobs: tuple[int, int] = (8, 2)
+    # Until one is sent that a worker does not say to have read: its mount may be 30 s late. And
+    # bytes per second that it reads at least.
+    load: float = 45.0
+    load_slowest: int = 16 << 20
     buffers: int = 256  # that it keeps, each of which costs it a descriptor
     functions: int = 4096  # that a worker is known to have; then they are sent anew
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.launches import Launches
     from hfexecutor.core.pending import Queue
     from hfexecutor.core.placement import Placement
+    from hfexecutor.core.sharing import Sharing
     from hfexecutor.core.spending import Spending
     from hfexecutor.core.state import State
     from hfexecutor.core.storing import Storing
@@ -45,6 +46,7 @@ class Scheduling:
         placement: Placement,
         *,
         storing: Storing,
+        sharing: Sharing,
     ) -> None:
         self._state = state
         self._ends = ends
@@ -52,6 +54,7 @@ class Scheduling:
         self._spending = spending
         self._placement = placement
         self._storing = storing
+        self._sharing = sharing
         self._known: set[str] = set()  # kinds that the Hub has been asked about
         self._connecting: set[tuple[str, ...]] = set()
         self._unreachable: HubExecutorError | None = None  # for good
@@ -182,6 +185,10 @@ class Scheduling:
 
     def _hand_out(self, queue: Queue, fleet: Fleet) -> None:
         """Give queued calls to the workers that are there."""
+        if all(
+            worker.launch.mounts for worker in fleet.fed
+        ):  # who cannot read it need not wait for it
+            self._share(queue, fleet)
         while queue.waiting and self._hand_out_some(queue, fleet):
             pass
 
@@ -223,12 +230,22 @@ class Scheduling:
         if not queue.waiting or (state.ports.given_up and not self._storing.prepare(queue)):
             return
         fleet = Fleet(state.workers.values(), state.now).of(queue.kinds)
+        self._share(queue, fleet)
+        if self._storing.is_awaited_by(queue):
+            return
         for kind, slots in list(placement.jobs_to_start(queue, fleet)):
             self._launches.start(queue, kind, slots)
         self._reckon()  # what is left for the next queue
         fleet = Fleet(state.workers.values(), state.now).of(queue.kinds)
         if placement.room(state.kinds.wanted(queue.kinds, state.now), fleet) > 0:
             state.agenda.bring_forward(PLACE, state.now + state.rules.stall)
+
+    def _share(self, queue: Queue, fleet: Fleet) -> None:
+        """Have stored what several jobs would be sent, unless they have no door anyway."""
+        if self._state.hand_over_by < math.inf or not self._sharing.is_possible(queue):
+            return
+        coming = sum(1 for _ in self._placement.jobs_to_start(queue, fleet))
+        self._sharing.store(queue, fleet.live, coming)
 
     def _make_way(self, queues: list[Queue]) -> None:
         """Part with workers that others' calls cannot use, and which take their places."""

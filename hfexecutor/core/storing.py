@@ -1,15 +1,17 @@
-"""Large values of calls in jobs without a door: they are files of a bucket that the jobs mount.
+"""Large values of calls that are files of a bucket, which jobs mount.
 
-A launch request has room for some hundred KB, and a log for some MB. So what a call refers to
-beyond that is stored before a job is launched for it; until then it is open, and in no queue. And
-where an outcome says that the value is a file, the call stays open until the file was collected;
-unless it is to stay there: then the outcome is all that its future wants.
+For jobs without a door: a launch request has room for some hundred KB, and a log for some MB. So
+what a call refers to beyond that is stored before a job is launched for it; until then it is open,
+and in no queue. And where an outcome says that the value is a file, the call stays open until the
+file was collected; unless it is to stay there: then the outcome is all that its future wants.
+
+What jobs with a door share may be stored for them, too (:mod:`~hfexecutor.core.sharing`).
 
 =========  ===================================  ==================================================
 a buffer   what it is                           what ends it
 =========  ===================================  ==================================================
 STORING    on its way into the bucket           it is there (STORED); it cannot be (unknown): then
-                                                the calls that wait for it end
+                                                the calls that wait for it end, or are let go on
 STORED     there, for all calls to come         the run
 =========  ===================================  ==================================================
 """
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hfexecutor.core import events as ev
-    from hfexecutor.core.call import Call
+    from hfexecutor.core.call import Buffer, Call
     from hfexecutor.core.ends import Ends
     from hfexecutor.core.pending import Queue
     from hfexecutor.core.state import State
@@ -40,19 +42,23 @@ _AHEAD = 2  # times as many calls as may run: others' arguments are stored when 
 
 
 class Storing:
-    """Have large arguments stored, and large results collected."""
+    """Have large arguments stored, and large results collected.
+
+    Attributes:
+        files: Names of the buffers that are stored.
+    """
 
     def __init__(self, state: State, ends: Ends) -> None:
         self._state = state
         self._ends = ends
-        self._stored: set[bytes] = set()
+        self.files: set[bytes] = set()
         self._storing: set[bytes] = set()
         self._waiting: dict[int, Call] = {}  # by id, for what is being stored
         self._collecting: dict[int, do.Collect] = {}  # by id of the call
         self._large_results = False  # there was one
 
     def __repr__(self) -> str:
-        return f"<Storing {len(self._storing)}, {len(self._stored)} stored>"
+        return f"<Storing {len(self._storing)}, {len(self.files)} stored>"
 
     # --- arguments ---------------------------------------------------------------------------
 
@@ -63,51 +69,64 @@ class Storing:
         """
         limits = self._state.limits
         while (call := queue.next()) is not None:
-            if call.size > limits.room and all(one.name in self._stored for one in call.buffers):
+            if call.size > limits.room and all(one.name in self.files for one in call.buffers):
                 call.stored = bool(call.buffers)
             if call.size <= limits.room:
                 return True
             if call.stored or not call.buffers or limits.bucket is False:
                 why = "bucket=False was given" if limits.bucket is False else ""
                 self._ends.fail(call, failures.too_large(call, limits.room, why))
-            elif len(self._waiting) >= _AHEAD * limits.max_workers:
+            elif not self.room:
                 return False
             else:
-                self._store(call)
+                self.store(call, call.buffers)
         return False
 
-    def _store(self, call: Call) -> None:
+    @property
+    def room(self) -> int:
+        """How many more calls may wait for what they refer to."""
+        return _AHEAD * self._state.limits.max_workers - len(self._waiting)
+
+    def is_awaited_by(self, queue: Queue) -> bool:
+        """Whether the first call of a queue refers to what is being stored."""
+        call = queue.next()
+        return call is not None and any(b.name in self._storing for b in call.buffers)
+
+    def store(self, call: Call, buffers: Iterable[Buffer]) -> None:
+        """Have buffers of a call stored, which leaves its queue meanwhile."""
         self._state.pending.hold_back(call)
         self._waiting[call.id] = call
-        for buffer in call.buffers:
-            if buffer.name not in self._storing and buffer.name not in self._stored:
+        for buffer in buffers:
+            if buffer.name not in self._storing and buffer.name not in self.files:
                 self._storing.add(buffer.name)
                 self._state.do(do.Store(buffer))
 
     def stored(self, event: ev.Stored) -> None:
         """A buffer is in the bucket."""
         self._storing.discard(event.name)
-        self._stored.add(event.name)
+        self.files.add(event.name)
         ready = []
         for call in self._wanting(event.name):
-            if all(buffer.name in self._stored for buffer in call.buffers):
+            if all(buffer.name not in self._storing for buffer in call.buffers):
                 del self._waiting[call.id]
-                call.stored = True
                 ready.append(call)
         self._state.pending.let_back(ready)
 
     def store_failed(self, event: ev.StoreFailed) -> None:
-        """A buffer cannot be stored: nothing is launched for the calls that refer to it."""
+        """A buffer cannot be stored: nothing is launched for the calls that refer to it.
+
+        But where jobs have doors they are sent it.
+        """
         self._storing.discard(event.name)
-        for call in self._wanting(event.name):
+        waiting = self._wanting(event.name)
+        for call in waiting:
             del self._waiting[call.id]
+        if not self._state.ports.given_up:
+            self._state.pending.let_back(waiting)
+            return
+        for call in waiting:
             error = failures.too_large(call, self._state.limits.room, str(event.error))
             self._ends.fail(call, error)
-
-    def mounts_arguments(self, calls: Iterable[Call], *, has_door: bool) -> bool:
-        """Say whether a job for these calls has the folder of stored arguments."""
-        asked_for = has_door and self._state.limits.bucket is True
-        return asked_for or any(call.stored for call in calls)
 
     def _wanting(self, name: bytes) -> list[Call]:
         """Return the open calls that wait for a buffer."""

@@ -7,6 +7,8 @@ The worker forgets nothing by itself: what it has is what is written here.
 =========  =======================================  ==============================================
 a buffer   what it is                               what ends it
 =========  =======================================  ==============================================
+LOADING    wanted by a call that was let in, and    it has (KEPT); it cannot, or does not say so
+           a file that the worker is to read        for long (MOVING); room is wanted (DROPPING)
 MOVING     wanted by a call that was let in, or     all ranges have arrived (KEPT); room is wanted,
            there in part, and not sent on until     and no call needs it (DROPPING)
            one wants it again
@@ -23,12 +25,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from hfexecutor.remote import entries as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from hfexecutor.core.call import Buffer, Call
     from hfexecutor.core.rules import Rules
@@ -39,16 +41,26 @@ __all__ = ["Transfers"]
 class _Moving:
     """A buffer on its way: the ranges that are to be sent, and how many have not arrived.
 
-    One that begins anew is another one: answers to ranges of the former count for nothing. The
-    buffer itself is only there while a call wants it, for it may be all that keeps its memory.
+    One that the worker reads from a file has none to be sent, for the time being. One that begins
+    anew is another one: answers to ranges of the former count for nothing. The buffer itself is
+    only there while a call wants it, for it may be all that keeps its memory.
     """
 
     def __init__(self, buffer: Buffer) -> None:
         self.buffer: Buffer | None = buffer
         self.name = buffer.name
         self.size = buffer.size
-        self.to_send = deque(range(-(-buffer.size // wire.RANGE_BYTES)))
-        self.missing = len(self.to_send)
+        self.missing = -(-buffer.size // wire.RANGE_BYTES)
+        self.to_send = deque(range(self.missing))
+        self.is_file = False
+        self.order = 0  # to read the file
+        self.read_by = math.inf  # when it should have said so
+
+    def read(self) -> Self:
+        """Have it read from a file."""
+        self.to_send.clear()
+        self.is_file = True
+        return self
 
 
 class Transfers:
@@ -69,10 +81,26 @@ class Transfers:
         self._dropping: dict[bytes, int] = {}  # of which the worker is being told
         self._under_way: dict[int, tuple[_Moving, int]] = {}  # by the number of the request
         self._failures = 0  # in a row
+        self._files: Container[bytes] = ()  # names of what the worker can read
+        self._unreadable: set[bytes] = set()  # what it could not
         self.again_at = math.inf
 
     def __repr__(self) -> str:
         return f"<Transfers {len(self._kept)} kept, {len(self._moving)} moving>"
+
+    @property
+    def due(self) -> float:
+        """When there is something to do about them."""
+        reading = (moving.read_by for moving in self._moving.values())
+        return min(self.again_at, *reading) if self._moving else self.again_at
+
+    def __contains__(self, name: bytes) -> bool:
+        """Whether a buffer is there, or on its way."""
+        return name in self._kept or name in self._moving
+
+    def mount(self, files: Container[bytes]) -> None:
+        """Note that the worker can read buffers from files, now those with these names."""
+        self._files = files
 
     # --- calls -------------------------------------------------------------------------------
 
@@ -130,7 +158,8 @@ class Transfers:
                 if name in self._kept:
                     self._kept[name] = self._kept.pop(name)  # used last
                 elif name not in self._moving:
-                    self._moving[name] = _Moving(buffer)
+                    readable = name in self._files and name not in self._unreadable
+                    self._moving[name] = _Moving(buffer).read() if readable else _Moving(buffer)
                 else:
                     self._moving[name].buffer = buffer
             if self._has_all(call):
@@ -172,8 +201,8 @@ class Transfers:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether the worker is to be told to forget something."""
-        return bool(self._to_drop)
+        """Whether the worker is to be told to forget something, or to read something."""
+        return bool(self._to_drop) or any(map(_is_unasked, self._moving.values()))
 
     def to_drop(self) -> tuple[bytes, ...]:
         """Take the names that the worker is to forget, for a message."""
@@ -190,10 +219,44 @@ class Transfers:
     @property
     def progress(self) -> tuple[int, int]:
         """Bytes that have arrived of the buffers that are on their way, and all of theirs."""
-        wanted = [moving for moving in self._moving.values() if moving.buffer is not None]
+        moving = self._moving.values()
+        wanted = [one for one in moving if one.buffer is not None and not one.is_file]
         left = [min(moving.size, moving.missing * wire.RANGE_BYTES) for moving in wanted]
         size = sum(moving.size for moving in wanted)
         return size - sum(left), size
+
+    # --- files -------------------------------------------------------------------------------
+
+    def to_load(self, now: float, number: Callable[[], int]) -> Iterator[tuple[int, Buffer]]:
+        """Take what the worker is to read, each with the number of its order, for a message."""
+        for moving in list(self._moving.values()):
+            if _is_unasked(moving):
+                assert moving.buffer is not None
+                moving.order = number()
+                patience = self._rules.load + moving.size / self._rules.load_slowest
+                moving.read_by = now + patience
+                yield moving.order, moving.buffer
+
+    def loaded(self, number: int, *, read: bool) -> list[Call] | None:
+        """Note how an order to read has ended; return the calls whose buffers are all there by it.
+
+        None if nobody wants to know any more.
+        """
+        found = (one for one in self._moving.values() if one.is_file and one.order == number)
+        moving = next(found, None)
+        if moving is None:
+            return None
+        if read:
+            return self._keep(moving)
+        self._send_instead(moving)
+        return []
+
+    def _send_instead(self, moving: _Moving) -> None:
+        """Have a buffer sent that the worker does not read."""
+        del self._moving[moving.name]
+        self._unreadable.add(moving.name)
+        if moving.buffer is not None:
+            self._moving[moving.name] = _Moving(moving.buffer)
 
     # --- ranges ------------------------------------------------------------------------------
 
@@ -201,6 +264,11 @@ class Transfers:
         """Note that the time has come, if it has."""
         if now >= self.again_at:
             self.again_at = math.inf
+        for moving in [one for one in self._moving.values() if now >= one.read_by]:
+            if moving.buffer is None:  # nobody wants it, and it may be there
+                self._give_up(moving.name)
+            else:
+                self._send_instead(moving)
 
     def send(
         self, now: float, most: int, number: Callable[[], int]
@@ -241,8 +309,10 @@ class Transfers:
             return []
         moving, _ = answered
         moving.missing -= 1
-        if moving.missing:
-            return []
+        return [] if moving.missing else self._keep(moving)
+
+    def _keep(self, moving: _Moving) -> list[Call]:
+        """Note that a buffer is there; return the calls whose buffers are all there by that."""
         name = moving.name
         del self._moving[name]
         self._kept[name] = moving.size
@@ -291,3 +361,8 @@ class Transfers:
     def clear(self) -> None:
         """Drop everything: nothing can be sent any more."""
         self.__init__(self._rules)  # type: ignore[misc]
+
+
+def _is_unasked(moving: _Moving) -> bool:
+    """Whether the worker is to read it, and was not told so."""
+    return moving.is_file and not moving.order and moving.buffer is not None

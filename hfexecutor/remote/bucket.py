@@ -74,15 +74,17 @@ class Bucket:
     def __contains__(self, name: bytes) -> bool:
         return name in self._names
 
-    def read(self, name: bytes) -> Any:
+    def read(self, name: bytes, into: int = -1) -> Any:
         """Return memory with a buffer's bytes, which belongs to whoever asks.
+
+        It is that of `into`, where that is the descriptor of a file in memory.
 
         Raises:
             StoredArgumentError: it is not there, or is not what it should be.
             OSError: it cannot be read.
         """
         path = f"{self._arguments}/{name.hex()}"
-        return self._await(path, self._late, lambda: _read(path, name))
+        return self._await(path, self._late, lambda: _read(path, name, into))
 
     def load(self, name: str, size: int, layout: Sequence[int], digest: str) -> Any:
         """Return the result of another call, which is a file, as the client has heard of it.
@@ -148,15 +150,15 @@ class Bucket:
         return {"name": name, "size": size, "layout": list(layout), "digest": digest.hexdigest()}
 
 
-def _read(path: str, name: bytes) -> Any:
+def _read(path: str, name: bytes, into: int) -> Any:
     """Return memory with a file's bytes, None if they are not those of that name."""
     import mmap  # noqa: PLC0415
 
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - no pathlib here
         size = os.fstat(file.fileno()).st_size
-        if not size:
+        if not size or (into >= 0 and size != os.fstat(into).st_size):
             return None
-        memory = mmap.mmap(-1, size)
+        memory = mmap.mmap(into, size)
         digests = []
         with memoryview(memory) as view:
             for part in range(count_of(size)):

@@ -33,6 +33,7 @@ class BufferCache:
         self._memory = memory
         self.stored: set[bytes] = set()
         self._missing: dict[bytes, set[int]] = {}  # ranges, of those that are begun
+        self._loading: dict[bytes, int] = {}  # those that are read from files, and which order
         self._whole: set[bytes] = set()
         self._dropped: dict[bytes, int] = {}  # and the number up to which their ranges are old
 
@@ -41,6 +42,11 @@ class BufferCache:
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._whole or name in self.stored
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether one is being read from its file."""
+        return bool(self._loading)
 
     def take(self, number: int, part: Range, data: memoryview) -> str:
         """Keep a range that arrived with request `number`; return why that is impossible, or "".
@@ -52,6 +58,7 @@ class BufferCache:
             return ""
         try:
             if name not in self._missing:
+                self._forget(name)  # whoever reads it from its file was too slow
                 self._memory.create(name, size)
                 self._missing[name] = set(range(count_of(size)))
             self._memory.write(name, index * RANGE_BYTES, data)
@@ -71,6 +78,33 @@ class BufferCache:
             self._memory.write(name, 0, data)
             self._finish(name)
 
+    def begin(self, number: int, name: bytes, size: int) -> bool:
+        """Make memory for a buffer that is read from its file by order `number`.
+
+        Say whether it is to be read: it may be here. Raises OSError if there is no room.
+        """
+        if name in self._whole:
+            return False
+        self._forget(name)
+        self._memory.create(name, size)
+        self._loading[name] = number
+        return True
+
+    def loading(self, number: int) -> bytes | None:
+        """Return what an order reads; None if it was dropped, or comes through the door."""
+        return next((name for name, order in self._loading.items() if order == number), None)
+
+    def end(self, number: int, *, whole: bool) -> bool:
+        """Note that the reading of an order has ended; say whether that still matters."""
+        name = self.loading(number)
+        if name is None:
+            return False
+        if whole:
+            self._finish(name)
+        else:
+            self._forget(name)
+        return True
+
     def drop(self, names: Iterable[bytes], number: int) -> None:
         """Forget buffers, and what may yet come of them in requests up to `number`."""
         for name in names:
@@ -82,10 +116,12 @@ class BufferCache:
 
     def _finish(self, name: bytes) -> None:
         self._missing.pop(name, None)
+        self._loading.pop(name, None)
         self._whole.add(name)
         self._memory.finish(name)
 
     def _forget(self, name: bytes) -> None:
         self._missing.pop(name, None)
+        self._loading.pop(name, None)
         self._whole.discard(name)
         self._memory.drop(name)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Close", "Effect", "Fork", "Give", "Install", "Kill", "Reply", "Resume", "Stop"]
+__all__ = [
+    "Close",
+    "Effect",
+    "Fork",
+    "Give",
+    "Install",
+    "Kill",
+    "Load",
+    "Reply",
+    "Resume",
+    "Stop",
+]
 
 
 class Effect:
@@ -71,6 +82,20 @@ class Install(Effect):
 
     def _rest(self) -> tuple[object, ...]:
         return (self.environment, self.requirements)
+
+
+class Load(Effect):
+    """Read a buffer from its file into the memory that is made for it; tell `loaded`."""
+
+    __slots__ = ("name", "number")
+
+    def __init__(self, number: int, name: bytes) -> None:
+        super().__init__(-1)  # it is of no slot
+        self.number = number
+        self.name = name
+
+    def _rest(self) -> tuple[object, ...]:
+        return (self.number, self.name)
 
 
 class Reply(Effect):

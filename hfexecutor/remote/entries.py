@@ -37,6 +37,8 @@ __all__ = [
     "LARGE",
     "LEAVE",
     "LISTEN",
+    "LOAD",
+    "LOADED",
     "MOST_IN_LOG",
     "NAME_BYTES",
     "NEED",
@@ -82,6 +84,7 @@ __all__ = [
 # Up, in log lines.
 HELLO, OUTCOME, SPEAKER, BYE, REFUSED, STATE = range(1, 7)  # the plain values are of `plain`
 LARGE = 8
+LOADED = 13  # number (of the LOAD), why (not; empty where the buffer is here)
 INSTALL = 12  # began, seconds (null while it goes on), failed
 HELD = 11  # numbers of calls: in the log, and in the answer to who asks for everything AGAIN
 # Up, to a request that stands: lines of calls, and the position after all that is in the reply.
@@ -90,6 +93,7 @@ PRINTED, POSITION = 9, 10
 CONFIG, INIT, FUNCTION, CALL, ACK, RECALL, KILL, LEAVE, AGAIN, FETCH = range(32, 42)
 BUFFER = 46  # in the launch message: a name, and the bytes of that buffer
 STORED = 50  # in the launch message: names of buffers that are files of a bucket (:mod:`.bucket`)
+LOAD = 51  # a buffer is to be read from a file; its call is a number, its data the size and a name
 DROP = 47  # names of buffers; its call is the number up to which their ranges are old
 NEED, ARCHIVE = 42, 43  # before the first call that needs them; numbered as functions are
 # Before a call that has a key of its submitter's; and up again, beside HELD and the outcome.

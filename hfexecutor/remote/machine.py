@@ -8,7 +8,8 @@ around it as well. Whoever drives it does this, over and over:
    `forked`, `fork_failed`, `output`, `result`, `stopped`, `ended`, `terminate`.
 2. Call ``step(now)`` and carry out the effects (:mod:`.effects`) in their order; some of them are
    answered by what is told next (Fork by `forked`, Stop by `stopped`, Install by `installed` or
-   `install_failed`). Do so until there is none. A Reply is for the `ticket` of an earlier message.
+   `install_failed`, Load by `loaded`). Do so until there is none. A Reply is for the `ticket` of an
+   earlier message.
 3. Write what ``log.chunk()`` returns, as long as it returns anything and the log takes it.
 4. If `over`: call ``stop()``, tell what processes still had to say, kill them, call
    ``take_leave(now)``, write the rest of the log, and end.
@@ -48,6 +49,7 @@ from .config import Config
 from .entries import Entry
 from .frames import LineWriter
 from .listeners import Feed, Listeners
+from .loads import Loads
 from .log import Log
 from .messages import FORBIDDEN, OK, Messages
 from .orders import Orders
@@ -116,7 +118,9 @@ class Machine:
             buffers=buffers,
             folder=folder,
         )
-        self._orders = Orders(self.pool, self.log)
+        mounted = reachable and self.config.arguments is not None
+        self._loads = Loads(buffers, self.log, mounted=mounted)
+        self._orders = Orders(self.pool, self.log, self._loads)
         self._messages = Messages(
             seal, self._listeners, self._orders.receive, self.log.read, buffers
         )
@@ -204,6 +208,10 @@ class Machine:
         """Note that an installation has failed; `why` is what uv has said last."""
         self.pool.install_failed(why, now)
 
+    def loaded(self, number: int, why: str) -> None:
+        """Note that a buffer was read from its file; `why` says why not, and is empty if it was."""
+        self._loads.ended(number, why)
+
     def forked(self, slot: int, marker: bytes) -> None:
         """Note that a slot has a process, which writes `marker` after each call's output."""
         self.pool.forked(slot, marker)
@@ -257,6 +265,7 @@ class Machine:
         self.log.step(now, alone=not self.pool.busy)
         self._look_for_a_reason_to_leave(now)
         effects, self.pool.effects = self.pool.effects, []
+        effects += self._loads.take()
         effects += self._listeners.step(now)
         return effects
 
@@ -294,7 +303,8 @@ class Machine:
             self._why = self._why or "asked"
         timeout = self.config.idle_timeout
         # What is large and announced lives in this memory alone until it is fetched, or said.
-        if self.pool.busy or self.log.awaits_fetches or timeout is None:
+        busy = self.pool.busy or self.pool.buffers.is_loading
+        if busy or self.log.awaits_fetches or timeout is None:
             self._idle_since = self._idle_at = None
             return
         if self._idle_since is None:

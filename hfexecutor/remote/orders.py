@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .loads import Loads
     from .log import Log
     from .pool import Pool
 
@@ -29,12 +30,13 @@ class Orders:
     Args:
         pool: runs calls, gives them back, kills them.
         log: writes outcomes until they are acknowledged.
+        loads: reads buffers from files.
 
     Attributes:
         leave: the worker is to leave once it has nothing left to do.
     """
 
-    def __init__(self, pool: Pool, log: Log) -> None:
+    def __init__(self, pool: Pool, log: Log, loads: Loads) -> None:
         self._pool = pool
         self._log = log
         self._assembler = Assembler()
@@ -55,6 +57,7 @@ class Orders:
             entries.BUFFER: self._take_buffer,
             entries.DROP: self._drop,
             entries.STORED: self._take_stored,
+            entries.LOAD: lambda entry: loads.order(entry.call, entry.data),
         }
 
     def receive(self, message: Iterable[Entry], now: float) -> list[Entry]:

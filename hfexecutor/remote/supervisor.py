@@ -36,8 +36,8 @@ from .process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import NoReturn
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
 
     from .child_setup import ChildPipes
     from .effects import Effect, Install
@@ -78,10 +78,23 @@ class Supervisor:
             memory=memory,
             folder=self.folder,
         )
+        self._memory = memory
+        self._readers: dict[int, int] = {}  # by pid, the orders that they carry out
         self._installation: Installation | None = None
         slots = range(self._machine.config.slots)
         self._processes = [Process(slot, self._machine, loop, memory) for slot in slots]
         self._server: HTTPServer | None = None
+        processes = self._processes
+        self._deeds: dict[type, Callable[[Any], None]] = {
+            effects.Give: lambda effect: processes[effect.slot].give(effect),
+            effects.Stop: lambda effect: processes[effect.slot].stop(),
+            effects.Resume: lambda effect: processes[effect.slot].resume(),
+            effects.Kill: lambda effect: processes[effect.slot].kill(),
+            effects.Close: lambda effect: processes[effect.slot].close_input(),
+            effects.Reply: self._reply,
+            effects.Install: self._install,
+            effects.Load: self._load,
+        }
 
     def run(self) -> ChildPipes | None:
         """Work until there is a reason to leave. Returns a child's pipes in that child only."""
@@ -148,22 +161,12 @@ class Supervisor:
     def _do(self, effect: Effect) -> ChildPipes | None:
         if isinstance(effect, effects.Fork):
             return self._fork(effect)
-        if isinstance(effect, effects.Give):
-            self._processes[effect.slot].give(effect)
-        elif isinstance(effect, effects.Stop):
-            self._processes[effect.slot].stop()
-        elif isinstance(effect, effects.Resume):
-            self._processes[effect.slot].resume()
-        elif isinstance(effect, effects.Kill):
-            self._processes[effect.slot].kill()
-        elif isinstance(effect, effects.Close):
-            self._processes[effect.slot].close_input()
-        elif isinstance(effect, effects.Reply):
-            if self._server is not None:
-                self._server.reply(effect.ticket, effect.body)
-        elif isinstance(effect, effects.Install):
-            self._install(effect)
+        self._deeds[type(effect)](effect)
         return None
+
+    def _reply(self, effect: effects.Reply) -> None:
+        if self._server is not None:
+            self._server.reply(effect.ticket, effect.body)
 
     def _fork(self, effect: effects.Fork) -> ChildPipes | None:
         if effect.cloudpickle:
@@ -186,6 +189,23 @@ class Supervisor:
         except OSError as error:
             why = f"no process can be started for it: {error}"
             self._machine.install_failed(why, self._loop.clock())
+
+    def _load(self, effect: effects.Load) -> None:
+        from . import reader  # noqa: PLC0415 - few jobs have anything to read
+
+        folder, (memory,) = self._machine.config.arguments, self._memory.descriptors([effect.name])
+        assert folder is not None
+        try:
+            self._readers[reader.start(folder, effect.name, memory)] = effect.number
+        except OSError as error:
+            self._machine.loaded(effect.number, f"no process can be started for it: {error}")
+
+    def _note_reading(self, pid: int, status: int) -> None:
+        if pid in self._readers and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            from .reader import why_not  # noqa: PLC0415
+
+            why = why_not(os.waitstatus_to_exitcode(status))
+            self._machine.loaded(self._readers.pop(pid), why)
 
     def _take_back(self, slot: int) -> list[int]:
         return self._processes[slot].take_back()
@@ -214,6 +234,8 @@ class Supervisor:
         self._machine.stop()
         if self._installation is not None:
             self._installation.kill()
+        for pid in self._readers:
+            os.kill(pid, signals.SIGKILL)  # it is there until it is reaped
         for process in self._processes:
             process.hear_all()
             process.kill()
@@ -248,6 +270,7 @@ class Supervisor:
                 return
             if self._installation is not None and self._installation.pid == pid:
                 self._note_installation(status)
+            self._note_reading(pid, status)
             for process in self._processes:  # or it is an orphan of a call
                 if process.pid == pid:
                     _note(process, status)

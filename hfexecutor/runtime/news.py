@@ -15,6 +15,7 @@ from hfexecutor.core.events import (
     Installing,
     Keyed,
     Large,
+    Loaded,
     News,
     Refused,
     Unacknowledged,
@@ -74,6 +75,11 @@ def _installing(entry: wire.Entry) -> Installing:
     return Installing(_seconds(words, "began") or 0.0, seconds, bool(words.get("failed")))
 
 
+def _loaded(entry: wire.Entry) -> Loaded:
+    words = _words(entry.data)
+    return Loaded(_number(words, "number"), str(words.get("why") or ""))
+
+
 def _bye(entry: wire.Entry) -> Bye:
     words = _words(entry.data)
     return Bye(_number(words, "calls", -1), bool(words.get("returned")))
@@ -88,6 +94,7 @@ _READERS: dict[int, Callable[[wire.Entry], News]] = {
     wire.STATE: lambda entry: Unacknowledged(_number(_words(entry.data), "unacked")),
     wire.HELLO: _hello,
     wire.INSTALL: _installing,
+    wire.LOADED: _loaded,
     wire.BYE: _bye,
     wire.REFUSED: lambda entry: Refused(repr(entry.data[:200])),
 }

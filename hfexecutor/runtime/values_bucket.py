@@ -147,7 +147,7 @@ class ValuesBucket:
                 time.sleep(pause)
                 pause *= 2
             else:
-                self._stored_at[path] = time.time()
+                self._stored_at[path] = self._made_at["arguments"] = time.time()
                 if self._cleared:
                     self.remove([path])
                 return

@@ -895,6 +895,7 @@ class Checks:
 
 
 _REPORTS = {
+    "and not through a bucket": "large arguments are shared no more",
     "going on without its answer": "a launch is found while its answer is late",
     "is given up": "a door is given up",
     "has stalled, opening it again": "a stalled log is opened again",

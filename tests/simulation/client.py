@@ -18,6 +18,7 @@ from hfexecutor.errors import (
     HubUnavailableError,
     RateLimitedError,
 )
+from hfexecutor.remote import entries as wire
 from hfexecutor.remote import outcomes
 from hfexecutor.remote.frames import Seal
 from hfexecutor.runtime.link import Links
@@ -66,6 +67,8 @@ class Client:
             message=user.MESSAGE,
             buffer_bytes=user.BUFFER_BYTES,
             buffers=user.MOST_BUFFERS,
+            shared_bytes=user.SHARED_BYTES,
+            shared_jobs=user.SHARED_JOBS,
         )
         self.machine = self._make_machine(limits, rules)
         self.dead = False
@@ -455,6 +458,10 @@ class Client:
     # --- the rest -----------------------------------------------------------------------------
 
     def _send(self, command: do.Send) -> None:
+        for entry in command.entries:
+            if entry.kind == wire.LOAD:
+                self.hub.sometimes("a job is told to read a stored buffer")
+                assert entry.data[-wire.NAME_BYTES :] in self._stored, "it is not stored"
         self.checks.sending(command)
         self.doors.send(command)
 

@@ -109,6 +109,7 @@ class Job:
             "max_tasks_per_child": plan.max_tasks or None,
             "port": command.port,
             "one_shot": command.one_shot,
+            "arguments": "/sim/arguments" if command.arguments else None,
         }
         initializer = b"initializer" if plan.broken or plan.initializer else None
         self.supervisor = Supervisor(
@@ -116,6 +117,7 @@ class Job:
             plan,
             hub.rng,
             chance=hub.chance,
+            sometimes=hub.sometimes,
             seal=self.seal,
             launch=launch_entries(config, initializer, command.calls),
             port=command.port,

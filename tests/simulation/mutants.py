@@ -118,8 +118,18 @@ MUTANTS = (
     ),
     Mutant(
         "calls that are given back are forgotten",
-        "                self._ends.requeue(worker, item.calls)",
-        "                pass",
+        "ev.GivenBack: lambda worker, news: ends.requeue(worker, news.calls)",
+        "ev.GivenBack: lambda worker, news: None",
+    ),
+    Mutant(
+        "a file that a worker cannot read counts as read",
+        "        if read:\n            return self._keep(moving)",
+        "        return self._keep(moving)",
+    ),
+    Mutant(
+        "a buffer that could not be stored is read",
+        "        self._storing.discard(event.name)\n        waiting = self._wanting(event.name)",
+        "        self.files.add(event.name)\n        waiting = self._wanting(event.name)",
     ),
     Mutant(
         "a log that is to be read later is forgotten",

@@ -675,6 +675,20 @@ FIXED: tuple[Plan, ...] = (
         cancels=0.2,
     ),
     Plan(seed=72, calls=40, workers=2, slots=2, refuses_ports=True, buffers=3, bucket=True),
+    # Jobs that share what a bucket has for them, or is to have.
+    Plan(
+        seed=75,
+        calls=90,
+        workers=6,
+        durations=(0.05, 2.0),
+        buffers=3,
+        bucket=True,
+        store_slow=5.0,
+        unreadable=0.5,
+        job_killed=0.1,
+        kills=0.1,
+    ),
+    Plan(seed=74, calls=60, batch=5, workers=4, buffers=12, bucket=True, store_fails=0.1),
     Plan(seed=60, calls=60, workers=4, warm=False, flaky=0.6, retry=True, once=0.2, post_late=0.3),
 )
 
@@ -682,6 +696,10 @@ FIXED: tuple[Plan, ...] = (
 PATHS = (
     "a buffer cannot be stored",
     "a buffer is stored",
+    "a job is told to read a stored buffer",
+    "a stored buffer cannot be read",
+    "a stored buffer is read",
+    "large arguments are shared no more",
     "a call is killed through the door",
     "a call is lost",
     "a backup begins",

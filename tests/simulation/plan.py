@@ -136,9 +136,10 @@ class Plan:
     # --- ranges of buffers; what befalls messages befalls them as well
     range_corrupt: float = 0.0
     no_memory: float = 0.0  # a job has no room for a buffer
-    bucket: bool = False  # buffers are stored where there is no door
+    bucket: bool = False  # buffers are stored where there is no door, or many jobs share them
     store_fails: float = 0.0
     store_slow: float = 0.0  # seconds at the most, until all is well
+    unreadable: float = 0.0  # to a job whose mount should have it, or very late
     # --- when nothing goes wrong any more
     heals: float = 60.0
 
@@ -371,6 +372,7 @@ _FAULTS: dict[str, Any] = {
     "bucket": lambda _: True,
     "store_fails": _rate,
     "store_slow": lambda r: r.choice((1.0, 30.0)),
+    "unreadable": _rate,
 }
 
 # New ones come here: then what else is in the plans of the fixed seeds stays as it is.

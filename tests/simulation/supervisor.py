@@ -42,6 +42,7 @@ class Supervisor:
         plan: how processes behave, and installations.
         rng: chance.
         chance: says whether something goes wrong now that does so at a rate.
+        sometimes: called with what has happened that seldom does.
         seal: of the launch.
         launch: the entries of its message.
         door: whether the port can be opened.
@@ -69,6 +70,7 @@ class Supervisor:
         rng: random.Random,
         *,
         chance: Callable[[float], bool],
+        sometimes: Callable[[str], None],
         seal: Seal,
         launch: Iterable[Entry],
         port: int | None,
@@ -85,6 +87,7 @@ class Supervisor:
         self.plan = plan
         self.rng = rng
         self._chance = chance
+        self._sometimes = sometimes
         self._work = work
         self._write = write
         self._mimic = mimic
@@ -115,6 +118,7 @@ class Supervisor:
             effects.Kill: lambda effect: self._child(effect).kill(),
             effects.Close: lambda effect: self._child(effect).close(),
             effects.Install: self._install,
+            effects.Load: self._load,
             effects.Reply: self._reply,
         }
         stream = f"{rng.getrandbits(32):08x}"
@@ -142,7 +146,8 @@ class Supervisor:
     @property
     def is_working(self) -> bool:
         """Whether a call runs here, or is about to."""
-        waits = self.installing or bool(self.machine.pool.queue)
+        pool = self.machine.pool
+        waits = self.installing or bool(pool.queue) or pool.buffers.is_loading
         return waits or any(child is not None and child.is_working for child in self.children)
 
     @property
@@ -176,7 +181,9 @@ class Supervisor:
         """Take a message that came through the door; return status and body of the reply."""
         machine, now = self.machine, self.clock.now
         # What waits, for a process that cannot be forked say, is work until it is taken back.
-        useful = not self.visited or machine.log.awaits_fetches or machine.pool.busy
+        pool = machine.pool
+        useful = not self.visited or machine.log.awaits_fetches
+        useful = useful or pool.busy or pool.buffers.is_loading
         answer = machine.message(message, now)
         assert answer is not None, "a message stands"
         if useful or machine.pool.busy or machine.log.awaits_fetches:
@@ -337,6 +344,29 @@ class Supervisor:
         self.children[child.slot] = None
         if child.call:
             self._hear_outcome(child.call)
+        self._act()
+
+    # --- stored buffers -------------------------------------------------------------------------
+
+    def _load(self, effect: effects.Load) -> None:
+        """Read a file of a mount, which may be wrong, or very late."""
+        why, memory = "", self.memory.open(effect.name)
+        seconds = self.rng.uniform(0.0, 2.0)
+        if self._chance(self.plan.unreadable):
+            seconds = self.rng.choice((seconds, 100.0))
+            why = self.rng.choice(("", "simulated: it is not there"))
+        self.clock.later(seconds, self._loaded, effect, memory, why)
+
+    def _loaded(self, effect: effects.Load, memory: bytearray, why: str) -> None:
+        if not self.alive:
+            return
+        if why:
+            self._sometimes("a stored buffer cannot be read")
+        else:
+            self._sometimes("a stored buffer is read")
+            memory[:] = _CONTENTS[effect.name]
+        self.machine.loaded(effect.number, why)
+        self.useful_at = self.clock.now
         self._act()
 
     # --- packages -------------------------------------------------------------------------------

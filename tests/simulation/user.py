@@ -228,4 +228,5 @@ def _make_buffer(number: int, size: int) -> Buffer:
 
 # Some fit into a launch request, most are one range, and some are several.
 BUFFERS = [_make_buffer(i, size) for i, size in enumerate((9_000, 500_000, 2_500_000) * 4)]
+SHARED_BYTES, SHARED_JOBS = 500_000, (4, 2)
 BUFFER_BYTES, MOST_BUFFERS = 4_000_000, 5  # that a worker keeps

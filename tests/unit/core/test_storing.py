@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from core_stories import Story, make_call, outcome
+from core_stories import Story, handed, make_call, outcome
 
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.call import Buffer, Call
+from hfexecutor.core.rules import Rules
 from hfexecutor.errors import (
     DetachedError,
     HubRequestError,
@@ -17,9 +18,11 @@ from hfexecutor.errors import (
     JobLostError,
     PayloadTooLargeError,
 )
+from hfexecutor.remote import entries as wire
 from hfexecutor.remote.outcomes import IN_BUCKET
 
 ROOM = 1000
+NAME = b"a" * 32
 UNCLEAR = HubUnavailableError("answered 500")
 
 
@@ -128,7 +131,7 @@ def test_one_that_is_cancelled_meanwhile_is_not_waited_for():
 
 
 def test_ports_that_are_given_up_later_are_no_hindrance():
-    told = story(reuse_workers=True)
+    told = story(reuse_workers=True, bucket=None)
     told.submit(large(1, b"a"))
     launch = told.launches.popleft()
     told.admit(launch)
@@ -288,3 +291,173 @@ def test_of_a_run_that_is_left_to_itself_none_goes():
     start(told)
     told.tell(ev.Detached(DetachedError("later")), ev.Unneeded("a" * 32))
     assert not told.said(do.Remove)
+
+
+# --- what jobs with a door share ------------------------------------------------------------------
+
+SHARED = 1 << 20
+RULES = Rules(shared_bytes=SHARED, shared_jobs=(3, 2))
+
+
+def sharing(**limits) -> Story:
+    told = Story(rules=RULES, **{"max_workers": 4, "room": ROOM, "bucket": None} | limits)
+    told.slots = 1  # of a kind
+    return told
+
+
+def shared(*call_ids: int, name: bytes = NAME) -> list[Call]:
+    return [large(call_id, name, size=SHARED) for call_id in call_ids]
+
+
+def post(told: Story) -> do.Post:
+    """Send the next launch; return what goes out."""
+    (said,) = [s for s in told.admit(told.launches.popleft()) if isinstance(s, do.Post)]
+    return said
+
+
+def up(told: Story, said: do.Post) -> list[int]:
+    """Have a job come up whose door answers; return its orders to read."""
+    told.tell(ev.Launched(said.worker, said.attempt, told.job(said.worker)))
+    told.hello(said.worker)
+    return orders(told)
+
+
+def orders(told: Story) -> list[int]:
+    """Answer all messages; return the numbers of the orders to read in them, and leave the rest."""
+    found, others = [], []
+    while sends := told.said(do.Send):
+        found += [e.call for send in sends for e in send.entries if e.kind == wire.LOAD]
+        others += [command for command in told.commands if type(command) is not do.Send]
+        said = [told.answer(send) for send in sends]
+        told.commands = [command for commands in said for command in commands]
+    told.commands += others
+    return found
+
+
+def test_what_many_jobs_need_is_stored_before_they_are_launched():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4, 5))
+    assert stored(told) == [NAME]
+    assert not told.launches
+    told.tell(ev.Stored(NAME), after=60)
+    assert len(told.launches) == 4
+    said = post(told)
+    assert (said.arguments, said.results, said.one_shot, said.calls) == (True, False, False, ())
+    assert len(up(told, said)) == 1
+    assert not told.said(do.SendRange)
+
+
+def test_a_call_goes_once_its_file_was_read():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4))
+    told.tell(ev.Stored(NAME))
+    said = post(told)
+    (order,) = up(told, said)
+    told.tell(ev.Heard(said.worker, (ev.Loaded(order, ""),)))
+    assert handed(told.said(do.Send)[0])[0] == 1
+
+
+def test_one_that_cannot_read_it_is_sent_it():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4))
+    told.tell(ev.Stored(NAME))
+    said = post(told)
+    (order,) = up(told, said)
+    told.tell(ev.Heard(said.worker, (ev.Loaded(order, "it is not there"),)))
+    assert told.said(do.SendRange)
+    assert not told.said(do.Fail)
+    assert any("not there" in report.text for report in told.said(do.Report))
+
+
+@pytest.mark.parametrize(
+    ("limits", "calls"),
+    [
+        ({"bucket": False}, shared(1, 2, 3, 4)),  # not wanted
+        ({"max_workers": 2}, shared(1, 2, 3, 4)),  # few jobs
+        ({}, [large(n, b"%d" % n, size=SHARED) for n in range(1, 5)]),  # each its own
+        ({}, [large(n, NAME, size=SHARED - 1) for n in range(1, 5)]),  # small
+        ({}, [*shared(1, 2), make_call(3), make_call(4)]),  # few calls
+    ],
+)
+def test_else_it_is_not_stored(limits, calls):
+    told = sharing(**limits)
+    told.submit(*calls)
+    assert stored(told) == []
+    assert told.launches
+
+
+def test_who_says_so_has_it_stored_for_two():
+    told = sharing(bucket=True)
+    told.submit(*shared(1, 2))
+    assert stored(told) == [NAME]
+
+
+def test_small_calls_behind_get_jobs_meanwhile():
+    told = sharing()
+    told.submit(*shared(1, 2, 3), make_call(4))
+    assert stored(told) == [NAME]
+    assert len(told.launches) == 1
+    assert [call.id for call in post(told).calls] == [4]
+
+
+def test_what_cannot_be_stored_goes_through_doors_and_is_not_tried_again():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4))
+    told.tell(ev.StoreFailed(NAME, HubRequestError("no quota is left")))
+    assert not told.said(do.Fail)
+    assert len([r for r in told.said(do.Report) if "no quota is left" in r.text]) == 1
+    assert [post(told).arguments for _ in range(4)] == [False] * 4
+    told.submit(*shared(5, 6, 7, 8, name=b"b" * 32))
+    assert stored(told) == []
+
+
+def test_a_launch_that_is_refused_for_its_mount_is_followed_by_one_without():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4))
+    told.tell(ev.Stored(NAME))
+    launch = told.launches.popleft()
+    assert [s.arguments for s in told.admit(launch) if isinstance(s, do.Post)] == [True]
+    refused = ev.LaunchFailure.REFUSED
+    told.tell(ev.LaunchFailed(launch.worker, 1, refused, HubRequestError("no volumes")))
+    assert not told.said(do.Fail)
+    assert not told.machine.one_shot
+    assert len(told.launches) == 4
+    assert not post(told).arguments
+
+
+def test_of_a_launch_that_is_repeated_only_what_both_mount_is_read():
+    told = sharing()
+    told.submit(*shared(1))
+    launch = told.launches.popleft()
+    assert not next(s for s in told.admit(launch) if isinstance(s, do.Post)).arguments
+    told.submit(*shared(2, 3, 4))
+    told.tell(ev.LaunchFailed(launch.worker, 1, ev.LaunchFailure.UNDELIVERED, UNCLEAR))
+    told.tell(ev.Stored(NAME), after=1)
+    again = next(launch for launch in told.launches if launch.attempt == 2)
+    assert not next(s for s in told.admit(again) if isinstance(s, do.Post)).arguments
+
+
+def test_jobs_that_are_there_and_can_read_it_count_as_well():
+    told = sharing()
+    told.submit(*shared(1, 2, 3, 4))
+    told.tell(ev.Stored(NAME))
+    posts = [post(told) for _ in range(4)]
+    for said in posts:
+        for order in up(told, said):
+            told.tell(ev.Heard(said.worker, (ev.Loaded(order, ""),)))
+            assert orders(told) == []
+    for said in posts:
+        told.outcome(said.worker, *told.machine.workers[said.worker].held)
+    assert not told.machine.pending.open
+    other = b"b" * 32
+    told.submit(*shared(5, 6, 7, 8, name=other))
+    assert stored(told) == [other]
+    told.tell(ev.Stored(other), after=0.0015)
+    assert len(orders(told)) == 4
+
+
+def test_who_detaches_has_nothing_stored_first():
+    told = sharing()
+    told.submit(make_call(9))
+    told.tell(ev.Submitted(tuple(shared(1, 2, 3, 4))), ev.Detached(DetachedError("later")))
+    assert stored(told) == []

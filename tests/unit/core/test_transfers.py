@@ -207,3 +207,80 @@ def test_a_call_that_is_taken_back_before_it_is_let_in_leaves_no_trace():
     assert world.step() == ([], [])
     world.transfers.release(running.id)
     assert not world.transfers.is_urgent
+
+
+# --- files that the worker reads ------------------------------------------------------------------
+
+
+def reading(world, *names):
+    """Return the orders to read, by the names of buffers."""
+    orders = world.transfers.to_load(world.now, lambda: next(world.numbers))
+    found = {one.name.decode(): number for number, one in orders}
+    assert list(found) == list(names)
+    return list(found.values())
+
+
+def test_what_the_worker_can_read_is_not_sent():
+    world = Sent()
+    world.transfers.mount({b"a"})
+    first, second = world.give(buffer("a", 2), buffer("b")), world.give(buffer("a", 2))
+    ready, ((number, name, _),) = world.step()
+    assert (ready, name) == ([], "b")
+    assert world.transfers.is_urgent
+    assert world.transfers.progress == (0, RANGE_BYTES)
+    (order,) = reading(world, "a")
+    assert not world.transfers.is_urgent
+    assert reading(world) == []  # once
+    assert world.transfers.loaded(order, read=True) == [second]
+    assert world.transfers.loaded(order, read=True) is None  # the log says it again
+    assert world.transfers.arrived(number) == [first]
+
+
+def test_what_it_cannot_read_is_sent_and_is_not_tried_again():
+    world = Sent()
+    world.transfers.mount({b"a"})
+    first = world.give(buffer("a"))
+    world.step()
+    (order,) = reading(world, "a")
+    assert world.transfers.loaded(order, read=False) == []
+    _, ((number, _, _),) = world.step()
+    assert world.transfers.loaded(order, read=True) is None
+    assert world.transfers.arrived(number) == [first]
+    world.transfers.release(first.id)
+    assert world.transfers.forget([b"a"])
+    world.transfers.to_drop()
+    world.transfers.dropped([b"a"])
+    world.give(buffer("a"))
+    _, sent = world.step()
+    assert [name for _, name, _ in sent] == ["a"]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_it_does_not_say_to_have_read_is_sent_or_given_up(wanted):
+    world = Sent(load=5.0)
+    world.transfers.mount({b"a"})
+    call = world.give(buffer("a"))
+    world.step()
+    (order,) = reading(world, "a")
+    if not wanted:
+        world.transfers.release(call.id)
+    world.now = world.transfers.due
+    assert 5.0 < world.now < 6.0
+    _, sent = world.step()
+    assert [name for _, name, _ in sent] == (["a"] if wanted else [])
+    assert world.transfers.to_drop() == (() if wanted else (b"a",))
+    assert world.transfers.loaded(order, read=True) is None
+
+
+def test_one_that_nobody_wants_any_more_is_kept_once_it_is_read():
+    world = Sent()
+    world.transfers.mount({b"a"})
+    world.transfers.release(world.give(buffer("a")).id)
+    world.transfers.release(world.bring(buffer("a")).id)
+    assert not world.transfers.is_urgent  # nobody has asked for it yet
+    call = world.give(buffer("a"))
+    world.step()
+    (order,) = reading(world, "a")
+    world.transfers.release(call.id)
+    assert world.transfers.loaded(order, read=True) == []
+    assert b"a" in world.transfers

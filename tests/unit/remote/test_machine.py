@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfexecutor.remote import entries, frames, outcomes, pipes, plain
-from hfexecutor.remote.effects import Close, Fork, Give, Kill, Resume, Stop
+from hfexecutor.remote.effects import Close, Fork, Give, Kill, Load, Resume, Stop
 from hfexecutor.remote.entries import Entry
 from hfexecutor.remote.machine import Machine
 from hfexecutor.remote.memory import Memory
+from hfexecutor.remote.ranges import Range, digest_of, name_of, seal_range
 from hfexecutor.remote.slot import CLOSING, READY
 
 SEAL = frames.Seal(b"key")
@@ -102,7 +103,7 @@ class Driver:
                     said.append((entry.call, outcomes.decode(entry.data)))
                 elif entry is not None:
                     said.append(entry.kind)
-                    if entry.kind in {entries.HELLO, entries.INSTALL}:
+                    if entry.kind in {entries.HELLO, entries.INSTALL, entries.LOADED}:
                         self.words.append(plain.unpack(entry.data))
         return said
 
@@ -1030,3 +1031,108 @@ def test_a_call_that_comes_twice_runs_once(runs):
     driver.step()
     assert driver.tickets[0] == []
     assert driver.machine.pool.answered == 1
+
+
+# --- buffers that are files -----------------------------------------------------------------------
+
+CONTENT = bytes(1000)
+NAME = name_of(len(CONTENT), [digest_of(CONTENT)])
+LOAD = Entry(entries.LOAD, 7, 0, 1, entries.pack_ids([len(CONTENT)]) + NAME)
+
+
+def mounted(**config):
+    driver = Driver(port=80, arguments="/files", idle_timeout=5.0, **config)
+    driver.machine.greet(80, None, driver.now)
+    driver.step()
+    driver.said()
+    return driver
+
+
+def loaded(driver):
+    """Return what was said of orders to read files, as (number, why)."""
+    driver.step()
+    driver.words.clear()
+    driver.said()
+    return [(word["number"], word["why"]) for word in driver.words]
+
+
+def has_it(driver):
+    return NAME in driver.machine.pool.buffers
+
+
+def test_a_buffer_is_read_from_its_file_and_that_is_said():
+    driver = mounted()
+    driver.submit(LOAD)
+    assert Load(7, NAME) in driver.step()
+    assert (has_it(driver), loaded(driver)) == (False, [])
+    driver.machine.loaded(7, "")
+    assert (has_it(driver), loaded(driver)) == (True, [(7, "")])
+    driver.submit(LOAD._replace(call=8))  # it is here
+    assert loaded(driver) == [(8, "")]
+
+
+def test_why_a_file_cannot_be_read_is_said_and_it_can_come_otherwise():
+    driver = mounted()
+    driver.submit(LOAD)
+    driver.step()
+    driver.machine.loaded(7, "not there")
+    assert (has_it(driver), loaded(driver)) == (False, [(7, "not there")])
+    send_range(driver)
+    assert has_it(driver)
+
+
+def send_range(driver):
+    driver.number += 1
+    head = seal_range(SEAL, driver.number, Range(NAME, len(CONTENT), 0, digest_of(CONTENT)))
+    assert driver.machine.range(head + CONTENT, driver.now)[0] == 200
+
+
+def test_a_job_that_has_mounted_nothing_says_so():
+    driver = Driver(port=80)
+    driver.submit(LOAD)
+    ((number, why),) = loaded(driver)
+    assert (number, "no such folder" in why) == (7, True)
+
+
+def test_one_that_comes_through_the_door_meanwhile_is_read_no_more():
+    driver = mounted()
+    driver.submit(LOAD)
+    driver.step()
+    send_range(driver)
+    assert has_it(driver)
+    driver.machine.loaded(7, "")
+    assert loaded(driver) == []
+    assert has_it(driver)
+
+
+def test_one_that_is_dropped_meanwhile_is_not_here():
+    driver = mounted()
+    driver.submit(LOAD)
+    driver.submit(Entry(entries.DROP, driver.number, 0, 1, NAME))
+    assert not any(isinstance(effect, Load) for effect in driver.step())
+    driver.submit(LOAD._replace(call=8))
+    driver.step()
+    driver.machine.loaded(7, "")  # of the former order
+    assert not has_it(driver)
+    driver.machine.loaded(8, "")
+    assert has_it(driver)
+
+
+def test_a_worker_that_reads_a_file_is_not_idle():
+    driver = mounted()
+    driver.submit(LOAD)
+    driver.now += 60
+    driver.step()
+    assert not driver.machine.over
+    driver.machine.loaded(7, "")
+    driver.step()
+    driver.now = driver.machine.due()
+    driver.step()
+    assert driver.machine.over
+
+
+def test_a_buffer_for_which_there_is_no_room_is_not_read():
+    driver = mounted()
+    driver.submit(Entry(entries.LOAD, 7, 0, 1, entries.pack_ids([1 << 60]) + NAME))
+    ((number, why),) = loaded(driver)
+    assert (number, "free" in why) == (7, True)
