@@ -15,6 +15,7 @@ import pytest
 from hfexecutor.payload.calls import Pickler
 from hfexecutor.payload.local_code import LocalCode
 from hfexecutor.payload.modules import locate
+from hfexecutor.remote.entries import body_of
 
 
 def interpreter(*arguments: str, sent: bytes = b"") -> str:
@@ -44,9 +45,10 @@ def elsewhere(frozen) -> str:
     """Run a frozen call where nothing of this process is found by name."""
     script = (
         "import pickle, sys, hfexecutor.remote.namespaces; a, b = pickle.load(sys.stdin.buffer)\n"
-        "args, kwargs = pickle.loads(b[18:]); print(pickle.loads(a)(*args, **kwargs))"
+        "args, kwargs = pickle.loads(b); print(pickle.loads(a)(*args, **kwargs))"
     )
-    return interpreter("-c", script, sent=pickle.dumps((frozen.function.data, frozen.data)))
+    arguments = frozen.data[body_of(frozen.data) :]
+    return interpreter("-c", script, sent=pickle.dumps((frozen.function.data, arguments)))
 
 
 def apart(pickler, fn):

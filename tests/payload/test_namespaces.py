@@ -22,6 +22,7 @@ JOB = """
 import os, pickle, struct, sys
 import cloudpickle
 from hfexecutor.remote import namespaces, pickling
+from hfexecutor.remote.entries import body_of
 from hfexecutor.remote.functions import Functions, load
 
 def run(calls):
@@ -32,7 +33,7 @@ def run(calls):
             added.add(function[0])
             functions.add(*function)
         (number,) = struct.unpack_from("<I", data)
-        loaded = load(data[18:])
+        loaded = load(data[body_of(data):])
         fn, args, kwargs = (functions.get(number), *loaded) if number else loaded
         yield pickling.dumps(fn(*args, **kwargs))
 
@@ -43,7 +44,8 @@ while True:
         pickle.dump(list(run(calls)), sys.stdout.buffer)
         sys.stdout.flush()
         os._exit(0)
-    os.waitpid(pid, 0)
+    if os.waitpid(pid, 0)[1]:
+        sys.exit("it has failed")  # and who waits for its results reads the end of them
 """
 
 

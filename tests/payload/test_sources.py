@@ -16,8 +16,9 @@ from hfexecutor.remote import sources
 JOB = """
 import pickle, sys, traceback
 from hfexecutor.remote import namespaces
+from hfexecutor.remote.entries import body_of
 for data in pickle.load(sys.stdin.buffer):
-    fn, args, kwargs = pickle.loads(data[18:])
+    fn, args, kwargs = pickle.loads(data[body_of(data):])
     try:
         fn(*args, **kwargs)
     except Exception:
