@@ -742,7 +742,7 @@ class Checks:
             if supervisor.is_working:
                 continue
             most = 0.0 if job.command.one_shot else plan.idle_timeout
-            if not supervisor.visited and supervisor.door and not job.begun:
+            if not supervisor.visited and supervisor.door and not job.command.calls:
                 most = max(most, FIRST_VISIT)
             if supervisor.unacknowledged:
                 most = max(most, plan.keep_for)

@@ -162,6 +162,8 @@ class Plan:
             made["scheduling_timeout"] = rng.choice((0.0, 3.0, 20.0, 20.0, 60.0))
         if rng.random() < LEAVES:
             made.update({name: draw(rng) for name, draw in _LEAVING.items()})
+            if made.get("hanging"):  # nobody is there to kill what hangs
+                made["call_timeout"] = made["call_timeout"] or 0.5
         for name, draw in _LATER.items():
             if rng.random() < made["_density"]:
                 made[name] = draw(rng)
