@@ -583,11 +583,16 @@ class Checks:
         return bool(plan.post_unclear or plan.post_twice or plan.post_page or plan.post_hangs)
 
     def _began_as_it_was_cancelled(self, call: int) -> bool:
-        """Whether a job of a call came so late that another flavor was to be tried."""
+        """Whether a job of a call came so late that another flavor was to be tried.
+
+        Where nobody can tell whether it has, it counts as begun.
+        """
         patience = self.worst.scheduling_timeout
         workers = {w for i, given in self.given.items() if number_of(i) == call for w in given}
         return patience > 0 and any(
-            self._cancels[job.id] and job.started >= 0 and job.waited >= patience - 1.0
+            self._cancels[job.id]
+            and (job.started >= 0 or self.worst.inspect_fails)
+            and job.waited >= patience - 1.0
             for job in self.hub.jobs.values()
             if job.command.worker in workers
         )
