@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -82,6 +83,17 @@ def directories(raw):
 
 
 # ---------------------------------------------------------------------------- what a job sees
+
+
+@mounts
+def test_who_brings_a_mount_its_files_leaves_the_threads_to_who_sends_them(made):
+    """Both are the hub: with as many jobs as it had threads neither would get any further."""
+    volumes = made()
+    loop = volumes.raw.hub._core._loop
+    loop.call_soon_threadsafe(loop.set_default_executor, ThreadPoolExecutor(1))
+    volumes.put(a="one")
+    assert volumes.log("cat /data/a") == ["one"]
+    assert volumes.read("a") == "one"
 
 
 @mounts

@@ -205,7 +205,8 @@ class BucketApi:
         }
         read = partial(self._xet.read, bucket, file)
         asked, body = request.headers.get("range"), request.method == "GET"
-        return content.response(file, read, asked, headers, body=body)
+        in_thread = self._xet.in_thread
+        return content.response(file, read, asked, headers, body=body, in_thread=in_thread)
 
     async def events(self, request: Request) -> ASGIApp:
         """Stream the changes of a bucket."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -10,15 +9,23 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from .ranges import Span, asked_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from typing import Any
 
     from .bucket import File
 
     Reader = Callable[[int, int], Iterator[bytes]]
+    InThread = Callable[..., Awaitable[Any]]
 
 
 def response(
-    file: File, read: Reader, asked: str | None, headers: dict[str, str], *, body: bool
+    file: File,
+    read: Reader,
+    asked: str | None,
+    headers: dict[str, str],
+    *,
+    body: bool,
+    in_thread: InThread,
 ) -> Response:
     """Return the answer to a request for a file.
 
@@ -28,6 +35,7 @@ def response(
         asked: the header Range.
         headers: what is told of the file besides.
         body: whether the bytes are sent, too.
+        in_thread: calls what waits for bytes.
     """
     span = asked_for(asked, file.size) if file.size else Span(0, 0)
     if span is None:
@@ -44,10 +52,10 @@ def response(
         status = 206
     if not body:
         return Response(None, status, headers, kind)
-    return StreamingResponse(_bytes(read, span), status, headers, kind)
+    return StreamingResponse(_bytes(read, span, in_thread), status, headers, kind)
 
 
-async def _bytes(read: Reader, span: Span) -> AsyncIterator[bytes]:
-    pieces = await asyncio.to_thread(read, span.start, span.end)
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+async def _bytes(read: Reader, span: Span, in_thread: InThread) -> AsyncIterator[bytes]:
+    pieces = await in_thread(read, span.start, span.end)
+    while (piece := await in_thread(next, pieces, None)) is not None:
         yield piece

@@ -5,18 +5,23 @@ All of it takes its time: nothing here is for an event loop.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfexecutor.local.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .access import Access
     from .bucket import Bucket, File
+
+
+_T = TypeVar("_T")
 
 
 class Xet:
@@ -31,6 +36,13 @@ class Xet:
         self._lock = threading.Lock()
         self._begun: tuple[Any, Any] | None = None
         self._closed = False
+        # Of its own: what is read here the hub has to send, and does in the loop's threads. Were
+        # these all to wait for that, nobody would send it.
+        self._threads = ThreadPoolExecutor(8, "xet")
+
+    async def in_thread(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Return what a function returns that reads or writes; it is called in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def close(self) -> None:
         """Break off what is under way."""

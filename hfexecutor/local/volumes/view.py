@@ -169,7 +169,7 @@ class View:
         drafts = {path: self._incoming / str(next(self._numbers)) for path in new}
         wanted = [(file.xet_hash, file.size, drafts[path]) for path, file in new.items()]
         try:
-            await asyncio.to_thread(self._xet.fetch, self._bucket, wanted)
+            await self._xet.in_thread(self._xet.fetch, self._bucket, wanted)
         except Exception:  # the library has many classes for this
             if self._bucket.gone:  # and its bytes with it
                 return
@@ -228,7 +228,7 @@ class View:
                 await self._upload(changed, deleted)
 
     async def _upload(self, changed: dict[str, Signature], deleted: set[str]) -> None:
-        stored = await asyncio.to_thread(self._store, list(changed))
+        stored = await self._xet.in_thread(self._store, list(changed))
         now = datetime.now(UTC)
         new = []
         for path, (xet_hash, size) in stored.items():
