@@ -4,6 +4,7 @@
     python benchmarks/payload.py there-and-back
     python benchmarks/payload.py memory     # how much of it: peaks of client and worker
     python benchmarks/payload.py shared     # one array for a thousand calls
+    python benchmarks/payload.py many       # one value for eight jobs: by a bucket, through ports
     python benchmarks/payload.py beside     # a small call while a large result is on its way
     python benchmarks/payload.py far        # with what one connection to the real Hub carries
     python benchmarks/payload.py late       # with a log that is late
@@ -15,6 +16,9 @@
   before, in parts of the value, which is in it. What two processes share counts in both.
 - *shared*: seconds of a thousand calls on 4 jobs that all have the same 100 MB, and what was sent.
   All jobs have imported numpy before. One call with another array tells what one transfer takes.
+- *many*: seconds from submit to the last result of a call on each of eight new jobs that have the
+  same bytes, and the megabytes that leave this process; with ``profile="hub"`` as well. That does
+  not limit what all connections carry together, as the line of a client does.
 - *beside*: milliseconds of a call that does nothing, on a worker with two slots, alone and while
   1 GB comes from the other slot.
 - *far*: seconds for 100 MB with ``profile="hub"``, where each connection carries 2 MiB/s and a
@@ -284,6 +288,45 @@ def shared(calls: int, megabytes: int) -> None:
             print(f"{name} | {time.perf_counter() - begun:.2f} | {sum(sent) / MEGABYTE:,.0f}")
 
 
+# --- one value for many jobs ------------------------------------------------------------------
+
+
+def slow_length(value: bytes) -> int:
+    import time
+
+    time.sleep(1.0)  # so that each job has one
+    return len(value)
+
+
+def many(repeat: int, jobs: int, megabytes: int) -> None:
+    """Print the seconds, and what is sent, through a bucket and through ports."""
+    print(f"{megabytes} MB for {jobs} jobs | way | seconds | MB sent or uploaded")
+    for profile in ("", "hub"):
+        with hub(**({"profile": profile} if profile else {})) as address:
+            for way, bucket in (("nothing", False), ("bucket", True), ("ports", False)) * repeat:
+                took, sent = one_for_all(
+                    address, jobs, 0 if way == "nothing" else megabytes, bucket
+                )
+                uploaded = megabytes if bucket else 0
+                print(f"{profile} | {way} | {took:.2f} | {sent:,.0f} + {uploaded}", flush=True)
+
+
+def one_for_all(
+    address: dict[str, str], jobs: int, megabytes: int, bucket: bool
+) -> tuple[float, float]:
+    """Return the seconds of a call on each of so many jobs, and the MB that their ports took."""
+    value, sent = os.urandom(megabytes * MEGABYTE), [0]
+    with HubExecutor(jobs, slots_per_job=1, bucket=bucket, **address) as executor:
+        executor.events.listen(
+            lambda event: sent.append(0 if event.fetched else event.size),
+            kinds=[events.Transferred],
+        )
+        shared = executor.share(value)
+        begun = time.perf_counter()
+        assert set(executor.map(slow_length, [shared] * jobs)) == {len(value)}
+        return time.perf_counter() - begun, sum(sent) / MEGABYTE
+
+
 # --- small calls beside a large one -----------------------------------------------------------
 
 
@@ -357,7 +400,7 @@ def late(repeat: int, calls: int, door: float, lags: list[float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    choices = ("results", "there-and-back", "memory", "shared", "beside", "far", "late")
+    choices = ("results", "there-and-back", "memory", "shared", "many", "beside", "far", "late")
     parser.add_argument("what", choices=choices)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--megabytes", type=int)
@@ -370,6 +413,8 @@ def main() -> None:
         memory(options.megabytes or 400)
     elif options.what == "shared":
         shared(1000, options.megabytes or 100)
+    elif options.what == "many":
+        many(options.repeat, 8, options.megabytes or 100)
     elif options.what == "beside":
         beside(options.repeat, options.megabytes or 1000)
     elif options.what == "far":
