@@ -449,15 +449,18 @@ FIXED: tuple[Plan, ...] = (
         capacities=(0, -1, -1),
         scheduling_timeout=20.0,
     ),
-    Plan(
-        seed=61,
-        calls=60,
-        durations=(1.0,),
-        workers=3,
-        choices=((0, 1, 2),),
-        capacities=(1, 0, -1),
-        scheduling_timeout=3.0,
-        post_refused=0.3,
+    *(
+        Plan(
+            seed=seed,
+            calls=60,
+            durations=(1.0,),
+            workers=3,
+            choices=((0, 1, 2),),
+            capacities=(1, 0, -1),
+            scheduling_timeout=3.0,
+            post_refused=0.3,
+        )
+        for seed in (61, 1069, 1074)
     ),
     Plan(seed=62, calls=60, durations=(3.0,), workers=2, choices=((0,), (1,), (2,))),
     Plan.of(5001).with_changes(["calls=60", "max_cost=0.05", "choices=((0,), (1,), (2,))"]),
@@ -497,17 +500,20 @@ FIXED: tuple[Plan, ...] = (
     Plan(seed=38, calls=150, durations=(4.0,), workers=2, warm=False),
     Plan(seed=39, calls=100, batch=5, pause=0.3, durations=(0.3,), workers=4, list_lag=3.0),
     Plan(seed=8, calls=2000, batch=2000, durations=(0.001,), workers=4),
-    Plan(
-        seed=303,
-        calls=8,
-        durations=(0.0, 7.0),
-        workers=4,
-        kills=0.3,
-        cold=(0.0, 3.0),
-        list_lag=10.0,
-        log_none=1.0,
-        door_at="launch",
-        heals=300.0,
+    *(
+        Plan(
+            seed=seed,
+            calls=8,
+            durations=(0.0, 7.0),
+            workers=4,
+            kills=0.3,
+            cold=(0.0, 3.0),
+            list_lag=10.0,
+            log_none=1.0,
+            door_at="launch",
+            heals=300.0,
+        )
+        for seed in (303, 304)
     ),
     Plan(seed=52, calls=60, durations=(0.1,), printing=1.0, mimics=0.5),
     # Outcomes that nobody acknowledges, in a log that is written full meanwhile.
