@@ -374,10 +374,10 @@ _FAULTS: dict[str, Any] = {
     "bucket": lambda _: True,
     "store_fails": _rate,
     "store_slow": lambda r: r.choice((1.0, 30.0)),
-    "unreadable": _rate,
 }
 
 # New ones come here: then what else is in the plans of the fixed seeds stays as it is.
 _LATER: dict[str, Any] = {
     "fetch_fails": _rate,
+    "unreadable": _rate,
 }
