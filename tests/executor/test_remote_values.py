@@ -204,17 +204,25 @@ def test_what_cannot_be_is_refused_before_anything_is_submitted(kept):
 # --- how long a file is there ---------------------------------------------------------------------
 
 
-def test_a_file_goes_when_neither_a_handle_nor_an_open_call_refers_to_it(hub, make, monkeypatch):
+def wait_for(path):
+    while not os.path.exists(path):  # noqa: PTH110 - it travels by value
+        time.sleep(0.01)
+
+
+def test_a_file_goes_when_neither_a_handle_nor_an_open_call_refers_to_it(
+    hub, make, monkeypatch, tmp_path
+):
     monkeypatch.setattr(values, "_GATHER", 0.01)
     with make(1, bucket=True) as executor:
         view = executor.with_options(keep="remote")
         value, other = view.submit(filled, 1).result(), view.submit(filled, 2).result()
-        busy = executor.submit(time.sleep, 0.5)
+        busy = executor.submit(wait_for, str(tmp_path / "go"))
         waiting = executor.submit(edge, value)
         del value
         gc.collect()
         until(lambda: len(results(hub, executor)) == 2)
         assert not busy.done()
+        (tmp_path / "go").touch()
         assert waiting.result() == (SIZE, 1, 1)
         until(lambda: len(results(hub, executor)) == 1)
         assert edge(other.get()) == (SIZE, 2, 2)
