@@ -152,7 +152,7 @@ def test_a_fork_without_enough_descriptors_leaves_none_open(team, free):
             with pytest.raises(OSError, match="Too many open files"):
                 team.process.fork()
 
-    assert open_descriptors() == before
+    assert open_descriptors() <= before  # less, where garbage of other tests was closed meanwhile
     assert team.process.pid == 0
 
 
