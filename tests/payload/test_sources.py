@@ -138,7 +138,8 @@ def test_lines_of_several_functions_of_a_file_are_shown_where_they_stand():
         linecache.cache.pop("/nowhere/some.py")
 
 
-def test_lines_wait_for_who_makes_tracebacks():
+def test_lines_wait_for_who_makes_tracebacks(tmp_path):
+    script = tmp_path / "script.py"  # from 3.13 on a command (-c) loads linecache
     code = """
 from hfexecutor.remote import sources
 sources.show("/nowhere.py", 2, "b")
@@ -148,4 +149,5 @@ assert linecache.getlines("/nowhere.py") == []
 sources.show_waiting()
 assert linecache.getlines("/nowhere.py") == ["\\n", "b"]
 """
-    subprocess.run([sys.executable, "-c", LEAN + code], check=True)
+    script.write_text(LEAN + code)
+    subprocess.run([sys.executable, script], check=True)
