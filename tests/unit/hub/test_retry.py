@@ -140,4 +140,5 @@ def test_what_a_later_try_waits_for_the_rate_limit_counts(clock):
 
     assert most[0] == 300.0
     assert most == sorted(most, reverse=True)
-    assert clock.time - began <= 100.0 + 300.0  # the first one counts from its failure on
+    # The first one counts from its failure on; the clock's pauses are sums of chance, rounded.
+    assert clock.time - began <= 100.0 + 300.0 + 1e-6
