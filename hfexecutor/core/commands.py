@@ -1,6 +1,7 @@
 """What is to be done: all that the core ever asks of the world is one of these."""
 
-from __future__ import annotations
+# Annotations are no strings here, as elsewhere: `NamedTuple` compiles each one that is, and an
+# import of this library would pay for some two hundred.
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -68,7 +69,7 @@ class Post(NamedTuple):
     worker: str
     kind: str
     attempt: int
-    calls: tuple[Call, ...]
+    calls: tuple["Call", ...]
     slots: int
     one_shot: bool
     port: int | None
@@ -138,7 +139,7 @@ class Send(NamedTuple):
     door: str
     port: int
     number: int
-    entries: tuple[Entry, ...]
+    entries: tuple["Entry", ...]
     patience: float
 
 
@@ -150,7 +151,7 @@ class SendRange(NamedTuple):
     door: str
     port: int
     number: int
-    buffer: Buffer
+    buffer: "Buffer"
     part: int
     patience: float
 
@@ -168,7 +169,7 @@ class Fetch(NamedTuple):
     port: int
     number: int
     call: int
-    key: Key
+    key: "Key"
     start: int
     stop: int
     patience: float
@@ -200,7 +201,7 @@ class Unwrap(NamedTuple):
     """Make an error of an outcome for call 0. Answered by Broken."""
 
     worker: str
-    outcome: Outcome
+    outcome: "Outcome"
     where: str
 
 
@@ -210,7 +211,7 @@ class Unwrap(NamedTuple):
 class Store(NamedTuple):
     """Put a buffer into the run's bucket. Answered by Stored or StoreFailed."""
 
-    buffer: Buffer
+    buffer: "Buffer"
 
 
 class Collect(NamedTuple):
@@ -219,8 +220,8 @@ class Collect(NamedTuple):
     Answered by Collected or CollectFailed.
     """
 
-    call: Call
-    outcome: Outcome
+    call: "Call"
+    outcome: "Outcome"
     where: str
     worker: str
 
@@ -237,8 +238,8 @@ class Remove(NamedTuple):
 class Started(NamedTuple):
     """Calls are in this job; in another one as well, if it is one `of_two` attempts."""
 
-    calls: tuple[Call, ...]
-    job: JobSeen
+    calls: tuple["Call", ...]
+    job: "JobSeen"
     of_two: bool = False
 
 
@@ -248,18 +249,18 @@ class BackupStarted(NamedTuple):
     `call` is the backup. There is nothing to do but to tell of it.
     """
 
-    call: Call
+    call: "Call"
     seconds: float
     median: float
-    first: JobSeen | None
-    job: JobSeen
+    first: "JobSeen | None"
+    job: "JobSeen"
 
 
 class Completion(NamedTuple):
     """A call, how it ended, and where: in words, and the worker's id."""
 
-    call: Call
-    outcome: Outcome
+    call: "Call"
+    outcome: "Outcome"
     where: str
     worker: str
 
@@ -276,8 +277,8 @@ class WeighRetry(NamedTuple):
     `call` is the next attempt. Answered by RetryWeighed.
     """
 
-    call: Call
-    outcome: Outcome
+    call: "Call"
+    outcome: "Outcome"
     where: str
     worker: str
 
@@ -285,20 +286,20 @@ class WeighRetry(NamedTuple):
 class Fail(NamedTuple):
     """End a future, running or not, with an error."""
 
-    call: Call
+    call: "Call"
     error: BaseException
 
 
 class CancelFuture(NamedTuple):
     """Cancel a future that is not running."""
 
-    call: Call
+    call: "Call"
 
 
 class NotifyCancelled(NamedTuple):
     """Wake who waits for a future that was cancelled."""
 
-    call: Call
+    call: "Call"
 
 
 # --- of the edges ----------------------------------------------------------------------------

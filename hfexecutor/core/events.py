@@ -4,7 +4,8 @@ Each news of a job names its worker, and each answer the request that it answers
 reading, a number), so that late news of a former try is recognised as such.
 """
 
-from __future__ import annotations
+# Annotations are no strings here, as elsewhere: `NamedTuple` compiles each one that is, and an
+# import of this library would pay for some two hundred.
 
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
@@ -79,7 +80,7 @@ __all__ = [
 class Submitted(NamedTuple):
     """Calls were submitted, in this order."""
 
-    calls: tuple[Call, ...]
+    calls: tuple["Call", ...]
 
 
 class Cancelled(NamedTuple):
@@ -126,7 +127,7 @@ class Detached(NamedTuple):
     that are open then end with `error`, here alone.
     """
 
-    error: HubExecutorError
+    error: "HubExecutorError"
     now: bool = False
 
 
@@ -179,7 +180,7 @@ class ConnectFailed(NamedTuple):
     """They are not, or nobody can be asked; `for_good` says that asking again is of no use."""
 
     kinds: tuple[str, ...]
-    error: HubExecutorError
+    error: "HubExecutorError"
     for_good: bool = False
 
 
@@ -234,7 +235,7 @@ class Listed(NamedTuple):
 class ListFailed(NamedTuple):
     """A list failed, for as long as it was repeated."""
 
-    error: HubExecutorError
+    error: "HubExecutorError"
 
 
 class Inspected(NamedTuple):
@@ -251,7 +252,7 @@ class CancelEnded(NamedTuple):
     """
 
     job: str
-    error: HubExecutorError | None = None
+    error: "HubExecutorError | None" = None
     began: bool = True
 
 
@@ -267,7 +268,7 @@ class Outcome(Protocol):
     slot: int
 
     @property
-    def payload(self) -> Sized:
+    def payload(self) -> "Sized":
         """What belongs to the status."""
 
 
@@ -509,7 +510,7 @@ class Broken(NamedTuple):
     """No call can run, says a job; `error` is what its outcome for call 0 amounts to."""
 
     worker: str
-    error: HubExecutorError
+    error: "HubExecutorError"
 
 
 class RetryWeighed(NamedTuple):
@@ -529,7 +530,7 @@ class StoreFailed(NamedTuple):
     """It could not be put there, and nothing would change that."""
 
     name: bytes
-    error: HubExecutorError
+    error: "HubExecutorError"
 
 
 class Collected(NamedTuple):
@@ -543,14 +544,14 @@ class CollectFailed(NamedTuple):
     """The value of a call is not to be had from the bucket, or not what its job has put there."""
 
     call: int
-    error: HubExecutorError
+    error: "HubExecutorError"
 
 
 class EdgeFailed(NamedTuple):
     """An edge died of an error that nobody foresaw, while it worked for a worker (or for none)."""
 
     worker: str
-    error: HubExecutorError
+    error: "HubExecutorError"
 
 
 Event: TypeAlias = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from typing import TYPE_CHECKING, Final, Literal
@@ -23,6 +22,8 @@ _SUGGESTIONS: Final = 3
 
 def unknown_flavor(flavor: str, known: Iterable[str]) -> str:
     """Return the message for a flavor that the Hub does not have: with the nearest, or all."""
+    import difflib  # noqa: PLC0415 - not for who spells it right
+
     names = list(known)
     word = flavor.strip().lower()
     near = [name for name in names if name.startswith(word)][:_SUGGESTIONS]
