@@ -463,7 +463,8 @@ class Events:
 
     def are_heard(self, kind: type[Event]) -> bool:
         """Say whether anybody wants to hear of events of a kind."""
-        return bool(self._callbacks_of(kind))
+        callbacks = self._callbacks.get(kind)  # of most kinds that is known: it is asked of each
+        return bool(self._callbacks_of(kind) if callbacks is None else callbacks)
 
     def _callbacks_of(self, kind: type[Event]) -> tuple[Callable[[Event], object], ...]:
         known = self._callbacks  # before the listeners: of older ones an older one is told

@@ -65,11 +65,12 @@ class Agenda:
 
     def pop_due(self, now: float) -> list[Hashable]:
         """Drop and return the keys whose moment has come, the earliest first."""
-        found = []
-        while self.due <= now:
-            key = heapq.heappop(self._heap)[2]
-            del self._moments[key]
-            found.append(key)
+        found, heap, moments = [], self._heap, self._moments
+        while heap and heap[0][0] <= now:
+            moment, _, key = heapq.heappop(heap)
+            if moments.get(key) == moment:
+                del moments[key]
+                found.append(key)
         return found
 
     def _rebuild(self) -> None:

@@ -231,14 +231,15 @@ class Channel:
         if not self.takes_orders:
             return []
         commands: list[Send | SendRange | Fetch | Listen] = []
-        for call in self.transfers.let_in():
+        moves = bool(self.transfers)  # with most calls nothing does, and each turn costs them time
+        for call in self.transfers.let_in() if moves else ():
             self.outgoing.let_go(call)
         if self._message is None and (entries := self._compose(now)):
             self._number += 1
             self._message = Message(self._number, entries, now)
             self._tries, self._perhaps = 0, False
             commands.append(self._send())
-        if self.door is Door.OPEN and not self._late:
+        if moves and self.door is Door.OPEN and not self._late:
             commands += self._send_ranges(now)
         # Not at one that is new: the first message shows whether it can be used.
         if self.fetching and self.door is not Door.NEW:
@@ -250,6 +251,8 @@ class Channel:
         return commands
 
     def _compose(self, now: float) -> tuple[wire.Entry, ...]:
+        if not self.transfers:
+            return self.outgoing.compose() if self.outgoing.is_urgent else ()
         if not (self.transfers.is_urgent or self.outgoing.is_urgent):
             return ()
         first = []

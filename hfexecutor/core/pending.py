@@ -166,7 +166,7 @@ class Pending:
     @property
     def waiting(self) -> int:
         """How many calls wait in all."""
-        return sum(queue.waiting for queue in self.queues.values())
+        return sum([queue.waiting for queue in self.queues.values()])
 
     def queue(self, kinds: tuple[str, ...]) -> Queue:
         """Return the queue of calls that ask for these kinds."""

@@ -111,7 +111,7 @@ class Scheduling:
     def place(self, broken: HubExecutorError | None) -> None:
         """Bring calls and workers together, unless no call can run."""
         state, pending = self._state, self._state.pending
-        if pending.waiting and (why := self._unreachable or broken) is not None:
+        if (why := self._unreachable or broken) is not None and pending.waiting:
             self._ends.fail_all(why)
             return
         queues = self._connect()

@@ -91,8 +91,13 @@ class Transfers:
     @property
     def due(self) -> float:
         """When there is something to do about them."""
-        reading = (moving.read_by for moving in self._moving.values())
-        return min(self.again_at, *reading) if self._moving else self.again_at
+        if not self._moving:
+            return self.again_at
+        return min(self.again_at, *[moving.read_by for moving in self._moving.values()])
+
+    def __bool__(self) -> bool:
+        """Whether a call waits for buffers, one is on its way, or the worker is to forget one."""
+        return bool(self._waiting or self._moving or self._to_drop)
 
     def __contains__(self, name: bytes) -> bool:
         """Whether a buffer is there, or on its way."""

@@ -70,7 +70,8 @@ class Worker:
         now: float,
     ) -> None:
         self._rules = rules
-        self._limits = limits
+        # After how many seconds its timeout is so near that a call would have no time at all.
+        self._lifetime = limits.timeout - rules.ahead_of(limits.timeout)
         self._times = times
         self._jitter = jitter
         self.id = worker_id
@@ -289,12 +290,9 @@ class Worker:
         longest that it has run. Where that leaves no time it takes one all the same, as its
         successor would have no more of it.
         """
-        limits = self._limits
         if self.hello is None or self.port is None:  # without a door it is given nothing later
             return math.inf
-        needs = self._times.needed(self.longest)
-        needs += self._rules.ahead_of(limits.timeout)
-        ages_at = self.runs_since + limits.timeout - needs
+        ages_at = self.runs_since + self._lifetime - self._times.needed(self.longest)
         return ages_at if self.served else max(ages_at, self.greeted_at + self._rules.door_wait)
 
     # --- what it is given --------------------------------------------------------------------

@@ -232,9 +232,10 @@ class Proxy(asyncio.BufferedProtocol):
     def _take(self, event: object) -> None:
         match event:
             case h11.Request():
-                headers = list(event.headers)  # their names in lower case
-                self._check(event, headers)
-                self._begin(event, headers)
+                headers = event.headers.raw_items()
+                values = {name.lower(): value for name, value in headers}
+                self._check(event, headers, values)
+                self._begin(event, headers, values)
             case h11.Data(data=data) if self._answer is not None:
                 self._body += data
                 if len(self._body) > _MAX_ANSWERED:
@@ -244,37 +245,41 @@ class Proxy(asyncio.BufferedProtocol):
         if isinstance(event, h11.EndOfMessage):
             self._end_request()
 
-    def _check(self, request: h11.Request, headers: _Headers) -> None:
+    def _check(self, request: h11.Request, headers: _Headers, values: _Values) -> None:
         """Refuse what may not go on to the job."""
-        if not is_loopback(_value(headers, b"host", LOOPBACK.encode()).decode("latin-1")):
+        if not is_loopback(values.get(b"host", LOOPBACK.encode()).decode("latin-1")):
             raise _RefusedError(403, "This port answers under loopback names only")
-        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+        if b"content-length" in values and b"transfer-encoding" in values:
             raise _RefusedError(400, "Ambiguous length of the body")
         if request.http_version != b"1.1":
             raise _RefusedError(505, "This port speaks HTTP/1.1 only")
         if self.target.port not in self.target.job.public_ports:
-            given = _value(headers, b"authorization", b"")
+            if len(values) < len(headers):
+                _refuse_repeated(headers, _TOKEN)
+            given = values.get(_TOKEN, b"")
             if not hmac.compare_digest(given, self.target.authorization):
                 raise _RefusedError(401, "Invalid credentials in Authorization header")
         if self.target.job.stage.over:
             raise _RefusedError(503, "The job is over")
+        if len(values) < len(headers):
+            _refuse_repeated(headers, b"host", b"connection", b"content-length")
 
-    def _begin(self, request: h11.Request, headers: _Headers) -> None:
+    def _begin(self, request: h11.Request, headers: _Headers, values: _Values) -> None:
         target, job = self.target, self.target.job
         target.count(request.method.decode())
         struck = target.injector.strike(DoorFault, job.number, job.labels)
         self._fault, self._sent = (struck[0].how, struck[0].sent) if struck else (None, 0)
-        self._upgrade = b"upgrade" in _value(headers, b"connection", b"").lower()
+        self._upgrade = b"upgrade" in values.get(b"connection", b"").lower()
         if self._fault == "refuse":
             raise _RefusedError(502, "The job does not answer")
         if self._fault == "drop":
             return  # at its end
         if self._upstream and not target.timings.door and not self._fault:
-            self._open(request, headers)
+            self._open(request, headers, values)
         else:
-            self._wait_for(self._reach(request, headers))
+            self._wait_for(self._reach(request, headers, values))
 
-    async def _reach(self, request: h11.Request, headers: _Headers) -> None:
+    async def _reach(self, request: h11.Request, headers: _Headers, values: _Values) -> None:
         """Do the part of a request that has to wait for something."""
         target = self.target
         if self._fault == "hang":
@@ -287,7 +292,7 @@ class Proxy(asyncio.BufferedProtocol):
         elif target.job.stage is Stage.SCHEDULING:
             raise _RefusedError(502, "The job does not run yet")
         elif target.reachable() and await self._connected():
-            self._open(request, headers)
+            self._open(request, headers, values)
         else:
             raise _RefusedError(502, f"The job does not listen on port {target.port}")
 
@@ -302,16 +307,16 @@ class Proxy(asyncio.BufferedProtocol):
                 return False
         return True
 
-    def _open(self, request: h11.Request, headers: _Headers) -> None:
+    def _open(self, request: h11.Request, headers: _Headers, values: _Values) -> None:
         """Hand a request's head on to the job, without the token."""
-        as_sent = [pair for pair in request.headers.raw_items() if pair[0].lower() != _TOKEN]
-        if any(name == b"transfer-encoding" for name, _ in headers):
+        as_sent = [pair for pair in headers if pair[0].lower() != _TOKEN]
+        if b"transfer-encoding" in values:
             self._writer = h11.Connection(h11.CLIENT)  # it cuts the body into chunks again
             method, path = request.method, request.target
             self._pass_on(h11.Request(method=method, target=path, headers=as_sent))
         else:
             self._passed_on.append(_head(request, as_sent))
-            length = int(_value(headers, b"content-length", b"0"))
+            length = int(values.get(b"content-length", b"0"))
             if length and not (self._fault or self._upgrade):
                 self._begin_body(length)
             else:
@@ -396,6 +401,7 @@ class Proxy(asyncio.BufferedProtocol):
 
 _TOKEN = b"authorization"
 _Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+_Values: TypeAlias = "dict[bytes, bytes]"  # by name, in lower case
 
 
 class _Copy:
@@ -418,12 +424,11 @@ def _new_parser() -> h11.Connection:
     return h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
 
 
-def _value(headers: _Headers, name: bytes, default: bytes) -> bytes:
-    """Return the value of a header that may come once."""
-    values = [value for key, value in headers if key == name]
-    if len(values) > 1:
-        raise _RefusedError(400, f"More than one {name.decode()} header")
-    return values[0] if values else default
+def _refuse_repeated(headers: _Headers, *once: bytes) -> None:
+    names = [name.lower() for name, _ in headers]
+    for name in once:
+        if names.count(name) > 1:
+            raise _RefusedError(400, f"More than one {name.decode()} header")
 
 
 def _reply(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> bytes:

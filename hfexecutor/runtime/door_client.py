@@ -83,10 +83,7 @@ class DoorClient:
             self._hub.forget_door(door)
 
     def _start(self, worker: str, work: Coroutine[Any, Any, None]) -> None:
-        task = self._tasks.start(work, worker)
-        tasks = self._under_way.setdefault(worker, set())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        self._tasks.start(work, worker, among=self._under_way.setdefault(worker, set()))
 
     async def _send(self, command: do.Send) -> None:
         worker, number, begun = command.worker, command.number, self._loop.time()

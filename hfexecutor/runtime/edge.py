@@ -34,17 +34,32 @@ class Tasks:
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[None], tuple[str, set[asyncio.Task[None]]]] = {}
 
-    def start(self, work: Coroutine[Any, Any, None], worker: str = "") -> asyncio.Task[None]:
-        """Run `work` for a worker, or for none; what it dies of is told as EdgeFailed."""
+    def start(
+        self,
+        work: Coroutine[Any, Any, None],
+        worker: str = "",
+        *,
+        among: set[asyncio.Task[None]] | None = None,
+    ) -> asyncio.Task[None]:
+        """Run `work` for a worker, or for none; what it dies of is told as EdgeFailed.
+
+        Args:
+            work: What to do.
+            worker: For whom.
+            among: Has the task in it for as long as it runs, for who may have to end it.
+        """
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(lambda task: self._ended(task, worker))
+        tasks = set() if among is None else among
+        tasks.add(task)
+        self._tasks[task] = worker, tasks
+        task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None], worker: str) -> None:
-        self._tasks.discard(task)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        worker, tasks = self._tasks.pop(task)
+        tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._tell(EdgeFailed(worker, internal_error(error)))
 
