@@ -163,8 +163,8 @@ def _without_file(name: str) -> Place:
 
 
 def _standard_directories() -> tuple[str, ...]:
-    names = ("stdlib", "platstdlib")
-    found = {sysconfig.get_path(name) for name in names}
+    paths = sysconfig.get_paths()
+    found = {paths.get("stdlib"), paths.get("platstdlib")}
     found.add(os.path.dirname(os.__file__))  # noqa: PTH120
     found |= {os.path.realpath(path) for path in found if path}
     return tuple(sorted(f"{path}{os.sep}" for path in found if path))
