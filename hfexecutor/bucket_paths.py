@@ -31,8 +31,9 @@ RESULTS_BUCKET: Final = "hfexecutor-results"
 VALUES_BUCKET: Final = "hfexecutor-values"
 """The bucket of what a run sends to its jobs, or they to it."""
 
-_SEGMENT: Final = re.compile(r"([a-zA-Z0-9._-]+)/(\d{13})-[0-9a-f]{16}")
-_VALUE: Final = re.compile(r"([0-9a-f]{32})/[^/]+(?:/[^/]+)*")
+# Compiled when they are needed: most runs have nothing to do with buckets.
+_SEGMENT: Final = r"([a-zA-Z0-9._-]+)/(\d{13})-[0-9a-f]{16}"
+_VALUE: Final = r"([0-9a-f]{32})/[^/]+(?:/[^/]+)*"
 
 
 class SegmentPath(NamedTuple):
@@ -58,7 +59,7 @@ def segment_path(name: str, written: float, unique: str) -> str:
 
 def segment_in(path: str) -> SegmentPath | None:
     """Return what the path of a segment tells; None for what is no segment."""
-    match = _SEGMENT.fullmatch(path)
+    match = re.fullmatch(_SEGMENT, path)
     return None if match is None else SegmentPath(match[1], int(match[2]) / 1000)
 
 
@@ -77,5 +78,5 @@ def value_path(nonce: str, name: str) -> str:
 
 def run_of_value(path: str) -> str | None:
     """Return the nonce of the run that a path in the bucket of values belongs to, None for none."""
-    match = _VALUE.fullmatch(path)
+    match = re.fullmatch(_VALUE, path)
     return None if match is None else match[1]

@@ -374,7 +374,7 @@ def _variables(option: str, given: Mapping[str, str] | Iterable[str] | None) -> 
     checked = _strings(option, given)  # type: ignore[arg-type] # it says so of what is wrong
     pattern, words = VARIABLE_NAMES[option]
     for name, value in checked.items():
-        if not pattern.fullmatch(name):
+        if not re.fullmatch(pattern, name):
             raise ValueError(f"the Hub does not accept {name!r} as a name in {option}: {words}")
         if name.upper().startswith("HFEXECUTOR_"):
             raise ValueError(f"names that begin with HFEXECUTOR_ are taken: {name!r} in {option}")

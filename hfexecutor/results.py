@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteTraceback", "killed_for_memory", "rebuilt", "unwrap"]
 
-_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
+_NO_MODULE = r"No module named '([\w.]+)'"
 _LONGEST_TEXT = 500  # characters of an exception's own words within a message of ours
 
 
@@ -199,7 +199,9 @@ def _unpicklable(outcome: Outcome, where: str) -> BaseException:
 def _bad_call(outcome: Outcome, where: str) -> BaseException:
     details = outcome.details()
     kind, hint = details.get("type"), ""
-    if kind == "ModuleNotFoundError" and (found := _NO_MODULE.search(details.get("error") or "")):
+    if kind == "ModuleNotFoundError" and (
+        found := re.search(_NO_MODULE, details.get("error") or "")
+    ):
         missing: BaseException = ModuleNotFoundError(name=found[1])
         missing.__cause__ = _remote(details)
         return missing

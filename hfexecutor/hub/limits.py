@@ -39,11 +39,11 @@ LABEL: Final = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 
 VARIABLE_NAMES: Final = {
     "env": (
-        re.compile(r"[a-zA-Z][_a-zA-Z0-9]+"),
+        r"[a-zA-Z][_a-zA-Z0-9]+",
         "letters, digits and underscores, two or more, beginning with a letter",
     ),
     "secrets": (
-        re.compile(r"[a-zA-Z][_a-zA-Z0-9]*"),
+        r"[a-zA-Z][_a-zA-Z0-9]*",
         "letters, digits and underscores, beginning with a letter",
     ),
 }

@@ -38,7 +38,7 @@ _IN_FILE = {
     *("UV_CACHE_DIR", "UV_FIND_LINKS", "UV_INDEX", "UV_EXTRA_INDEX_URL"),
     *("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX_STRATEGY"),
 }
-_PATH = re.compile(r"[/~]|\.{1,2}/|(?:[^@]+@\s*)?file:", re.IGNORECASE)
+_PATH = r"(?i)[/~]|\.{1,2}/|(?:[^@]+@\s*)?file:"
 # pip's settings and those of uv that mean the same.
 _FROM_PIP = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -97,7 +97,7 @@ def path_requirement(command: Sequence[str]) -> str | None:
         option, given, value = word.partition("=")
         if option in ("--with", "--with-editable", "--python", "-p"):
             value = value if given else next(words, "")
-            if option.startswith("--with") and _PATH.match(value):
+            if option.startswith("--with") and re.match(_PATH, value):
                 return value
     return None
 

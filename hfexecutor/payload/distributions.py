@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Distribution", "Installed", "canonical"]
 
-_FIRST_PARTS = re.compile(r'^"?([^/,\n"]+)[/,]', re.MULTILINE)
+_FIRST_PARTS = r'(?m)^"?([^/,\n"]+)[/,]'
 
 
 def canonical(name: str) -> str:
@@ -130,7 +130,7 @@ class _Directory:
     def _read_records(self) -> dict[str, list[str]]:
         owners: dict[str, list[str]] = {}
         for path in self.infos.values():
-            for first in set(_FIRST_PARTS.findall(_record(path))):
+            for first in set(re.findall(_FIRST_PARTS, _record(path))):
                 owners.setdefault(first, []).append(path)
         return owners
 

@@ -38,7 +38,7 @@ __all__ = [
 AUTO = "auto"
 _CARRIED = frozenset({"cloudpickle", "hfexecutor"})  # jobs have them from us
 # Alone, or joined to other conditions by "and": without the extra it does not hold.
-_FOR_EXTRA = re.compile(r";(?!.*\bor\b).*\bextra\s*==")
+_FOR_EXTRA = r";(?!.*\bor\b).*\bextra\s*=="
 _SCHEMES = ("http://", "https://")
 
 
@@ -248,7 +248,7 @@ def _requirements(distribution: Distribution, extra: str) -> list[Requirement]:
     found = []
     for text in distribution.requires:
         # Most requirements of large packages belong to extras; each takes a millisecond to read.
-        if _FOR_EXTRA.search(text) and (not extra or canonical(extra) not in canonical(text)):
+        if re.search(_FOR_EXTRA, text) and (not extra or canonical(extra) not in canonical(text)):
             continue
         try:
             requirement = Requirement(text)

@@ -22,7 +22,7 @@ _TEXTS: Final = ("image", "flavor", "python", "name", "namespace", "network_grou
 _TABLES: Final = ("env", "labels")
 _LISTS: Final = ("secrets", "volumes", "network_aliases")
 # Our package travels with every job, and need not be on an index.
-_CARRIED: Final = re.compile(r"\s*(hfexecutor|cloudpickle)(?![\w.-])", re.IGNORECASE)
+_CARRIED: Final = r"(?i)\s*(hfexecutor|cloudpickle)(?![\w.-])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def _dependencies(metadata: dict[str, Any]) -> tuple[str, ...] | None:
         return None
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         raise TypeError("dependencies in the script's header must be a list of strings")
-    return tuple(item for item in given if not _CARRIED.match(item))
+    return tuple(item for item in given if not re.match(_CARRIED, item))
 
 
 def _wrong(key: str, value: object, wanted: str) -> TypeError:
