@@ -10,7 +10,6 @@ be. Where a proxy stands between, httpx does it: it knows how to talk to those.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from hfexecutor.hub.http1 import NotConnectedError, Pool
 from hfexecutor.hub.ranges import CutError, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from hfexecutor.hub.credentials import Credentials
     from hfexecutor.hub.hosts import Door
@@ -44,7 +43,7 @@ _UNSENT: Final = (
     httpx.PoolTimeout,
     httpx.ProxyError,
 )
-_UNANSWERED: Final = (OSError, HTTPException, h11.ProtocolError, httpx.TransportError)
+_FAILED: Final = (*_UNSENT, OSError, HTTPException, h11.ProtocolError, httpx.TransportError)
 
 
 class DoorError(Exception):
@@ -116,8 +115,10 @@ class Doors:
             DoorRejectedError: Answered with 3xx or 4xx, or not a place for the token.
         """
         self._trust(door)
-        with _told(door.url, timeout):
+        try:
             status, reply = await self._send(door.url, body, timeout)
+        except _FAILED as error:
+            raise _told(error, door.url, timeout) from error
         return self._judge(door.url, status, reply)
 
     async def fetch(self, door: Door, query: Query, timeout: float) -> None:  # noqa: ASYNC109
@@ -128,16 +129,18 @@ class Doors:
         """
         self._trust(door)
         url = door.url.removesuffix("/") + query.path if query.path else door.url
-        with _told(door.url, timeout):
+        try:
             if self._detour is None:
                 headers = await self._headers()
                 status, said = await self._ranges.post(url, headers, query, timeout)
             else:
                 status, said = await self._send(url, b"".join(query.body), timeout)
-        whole = self._judge(door.url, status, said)
-        if self._detour is not None:
-            with _told(door.url, timeout):
+            whole = self._judge(door.url, status, said)
+            if self._detour is not None:
                 _spread(whole, query.into)
+        except _FAILED as error:
+            raise _told(error, door.url, timeout) from error
+        if self._detour is not None:
             query.check()
 
     def _trust(self, door: Door) -> None:
@@ -168,16 +171,12 @@ class Doors:
         raise DoorRejectedError(message, status)
 
 
-@contextlib.contextmanager
-def _told(url: str, seconds: float) -> Iterator[None]:
-    """Raise in our words what the network raises."""
-    try:
-        yield
-    except _UNSENT as error:
-        raise DoorUnreachableError(f"The door at {url} cannot be reached: {error}.") from error
-    except _UNANSWERED as error:
-        why = str(error) or f"no answer within {seconds:g} s"
-        raise DoorAmbiguousError(f"The door at {url} may have got the message: {why}.") from error
+def _told(error: Exception, url: str, seconds: float) -> DoorError:
+    """Return in our words what the network raises."""
+    if isinstance(error, _UNSENT):
+        return DoorUnreachableError(f"The door at {url} cannot be reached: {error}.")
+    why = str(error) or f"no answer within {seconds:g} s"
+    return DoorAmbiguousError(f"The door at {url} may have got the message: {why}.")
 
 
 def _spread(whole: bytes, into: Sequence[memoryview]) -> None:

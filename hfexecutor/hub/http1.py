@@ -64,6 +64,7 @@ class Connection:
 
     async def _answer(self) -> tuple[int, bytes]:
         status, reply, size = 0, [], 0
+        await self._receive()
         while True:
             event = await self._next()
             if isinstance(event, h11.Response):
@@ -78,11 +79,14 @@ class Connection:
 
     async def _next(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            data = await self._reader.read(_CHUNK)
-            if not data and self._http.their_state is h11.SEND_RESPONSE:
-                raise ConnectionError("hung up without an answer")
-            self._http.receive_data(data)
+            await self._receive()
         return event
+
+    async def _receive(self) -> None:
+        data = await self._reader.read(_CHUNK)
+        if not data and self._http.their_state is h11.SEND_RESPONSE:
+            raise ConnectionError("hung up without an answer")
+        self._http.receive_data(data)
 
 
 class Pool:

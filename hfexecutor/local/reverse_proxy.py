@@ -142,7 +142,7 @@ class Proxy(asyncio.BufferedProtocol):
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._parser = _new_parser()
+        self._parser: h11.Connection | None = None  # of a request of which something has arrived
         self._writer: h11.Connection | _Copy | None = None
         # And not written yet: a head goes with its body.
         self._passed_on: list[bytes | memoryview] = []
@@ -187,10 +187,10 @@ class Proxy(asyncio.BufferedProtocol):
             data = self._pass_body(data)
             if not data:
                 return
-        self._parser.receive_data(bytes(data))
+        parser = self._parse(bytes(data))
         if self._waiting is None:
             self._advance()
-        elif len(self._parser.trailing_data[0]) > _MAX_HEAD:
+        elif len(parser.trailing_data[0]) > _MAX_HEAD:
             self.transport.pause_reading()
 
     def pause_writing(self) -> None:
@@ -215,10 +215,20 @@ class Proxy(asyncio.BufferedProtocol):
         else:
             self.target.read_buffer.write(self.transport, data)
 
+    def _parse(self, data: bytes) -> h11.Connection:
+        """Give more to the parser, and return it."""
+        if self._parser is None:
+            # One for each request: it would otherwise want to know of the replies, too.
+            self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        self._parser.receive_data(data)
+        return self._parser
+
     def _advance(self) -> None:
         """Deal with what has arrived, as far as that goes."""
         try:
             while self._waiting is None and not (self._raw or self.transport.is_closing()):
+                if self._parser is None:
+                    break
                 event = self._parser.next_event()
                 if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                     break
@@ -324,10 +334,11 @@ class Proxy(asyncio.BufferedProtocol):
 
     def _begin_body(self, length: int) -> None:
         """Let a body of a known length pass: to parse it takes longer than all the rest."""
+        assert self._parser is not None
         arrived, _ = self._parser.trailing_data
-        self._rest, self._parser = length, _new_parser()
+        self._rest, self._parser = length, None
         if more := self._pass_body(memoryview(bytes(arrived))):
-            self._parser.receive_data(bytes(more))
+            self._parse(bytes(more))
 
     def _pass_body(self, data: memoryview) -> memoryview:
         """Hand on what belongs to a body; return what comes after it."""
@@ -354,9 +365,10 @@ class Proxy(asyncio.BufferedProtocol):
 
     def _end_request(self) -> None:
         """Be ready for the next request, or for whatever follows in another protocol."""
+        assert self._parser is not None
         rest, _ = self._parser.trailing_data
         answer, self._answer = self._answer, None
-        self._parser, self._writer = _new_parser(), None
+        self._parser = self._writer = None
         if self._fault == "drop":
             reset(self.transport)
         elif answer is not None:
@@ -367,8 +379,8 @@ class Proxy(asyncio.BufferedProtocol):
             if rest and self._upstream:
                 self._upstream.transport.write(rest)
             return
-        if rest:  # no bytes at all would mean that the client has hung up
-            self._parser.receive_data(rest)
+        if rest:
+            self._parse(rest)
 
     async def _answer_with(self, answer: Answer, body: bytes) -> None:
         """Reply in the place of a simulated job."""
@@ -417,11 +429,6 @@ def _head(request: h11.Request, headers: _Headers) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method, request.target)]
     lines += [b"%b: %b" % pair for pair in headers]
     return b"\r\n".join([*lines, b"", b""])
-
-
-def _new_parser() -> h11.Connection:
-    # One for each request: it would otherwise want to know of the replies, too.
-    return h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
 
 
 def _refuse_repeated(headers: _Headers, *once: bytes) -> None:
