@@ -13,24 +13,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    # method, path, whether the connection may be used again, size of the body
+    _Head = tuple[str, str, bool, int]
+
 __all__ = ["MAX_BODY", "MAX_HEAD", "Parser", "Request", "response", "response_head"]
 
 MAX_HEAD = 16 << 10
 MAX_BODY = 16 << 20
 _MAX_DIGITS = 12
 _REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    411: "Length Required",
-    413: "Content Too Large",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    505: "HTTP Version Not Supported",
+    200: b"OK",
+    400: b"Bad Request",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    409: b"Conflict",
+    411: b"Length Required",
+    413: b"Content Too Large",
+    417: b"Expectation Failed",
+    431: b"Request Header Fields Too Large",
+    505: b"HTTP Version Not Supported",
 }
 
 
@@ -76,7 +79,7 @@ def response_head(status: int, size: int, *, keep: bool) -> bytes:
     connection = b"" if keep else b"Connection: close\r\n"
     return b"HTTP/1.1 %d %b\r\nContent-Length: %d\r\n%b\r\n" % (
         status,
-        _REASONS[status].encode(),
+        _REASONS[status],
         size,
         connection,
     )
@@ -100,6 +103,7 @@ class Parser:
     def __init__(self, spare: list[bytearray] | None = None) -> None:
         self._spare = [] if spare is None else spare
         self._data = b""  # of a head, or after a request
+        self._last: tuple[bytes | None, _Head] = (None, ("", "", False, 0))  # head, and its sense
         self._head: Request | None = None  # its body is awaited
         self._body = bytearray()
         self._got = 0
@@ -141,14 +145,19 @@ class Parser:
                     yield self._refuse(431)
                 return
             head, self._data = self._data[:end], self._data[end + 4 :]
-            try:
-                self._head, size = _parse_head(head)
-            except _RefusedError as refused:
-                yield self._refuse(refused.status)
-                return
-            self._body, self._got = self._room(size), 0
-            if not size:
-                yield from self.filled(0)
+            if head != self._last[0]:  # on one connection most are the same to the letter
+                try:
+                    self._last = head, _parse_head(head)
+                except _RefusedError as refused:
+                    yield self._refuse(refused.status)
+                    return
+            method, path, keep, size = self._last[1]
+            request = Request(200, method, path=path, keep=keep)
+            if len(self._data) >= size:
+                request.body, self._data = self._data[:size], self._data[size:]
+                yield request
+            else:
+                self._head, self._body, self._got = request, self._room(size), 0
 
     def _room(self, size: int) -> bytearray:
         for index, body in enumerate(self._spare):
@@ -167,8 +176,8 @@ class Parser:
         return Request(status)
 
 
-def _parse_head(head: bytes) -> tuple[Request, int]:
-    """Return the request that a head begins, and the size of its body."""
+def _parse_head(head: bytes) -> _Head:
+    """Return what a head says of the request that it begins."""
     try:
         lines = head.decode("ascii").split("\r\n")
         method, target, version = lines[0].split(" ")
@@ -187,7 +196,7 @@ def _parse_head(head: bytes) -> tuple[Request, int]:
     size = _body_size(method, fields)
     options = fields.get("connection", "").lower()
     keep = "close" not in options if version == "HTTP/1.1" else "keep-alive" in options
-    return Request(200, method, path=path, keep=keep), size
+    return method, path, keep, size
 
 
 def _parse_fields(lines: list[str]) -> dict[str, str]:

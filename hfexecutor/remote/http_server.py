@@ -296,7 +296,7 @@ class _Connection:
         """Write the answers that are there."""
         answers, self._answers = self._answers, []
         if answers and self._socket.fileno() >= 0:
-            if sum(map(len, answers)) <= _JOINED:
+            if len(answers) > 1 and sum(map(len, answers)) <= _JOINED:
                 answers = [b"".join(answers)]
             for answer in answers:
                 self._writer.write(answer)
@@ -310,13 +310,13 @@ class _Connection:
         now = self._loop.clock()
         if self._writer.backlog > _MOST_UNREAD:
             self.close()
-        elif not self._parser.begun:
-            self.deadline = now + _IDLE_SECONDS
-        else:
+            return
+        if self._parser.begun:
             self._began = self._began if was_begun else now
             self.deadline = self._began + _REQUEST_SECONDS + self._parser.awaited / _SLOWEST
-        if self._socket.fileno() >= 0:
-            self._server.seen(self)
+        else:
+            self.deadline = now + _IDLE_SECONDS
+        self._server.seen(self)
 
     def _end(self) -> None:
         """End the connection once all is written.
