@@ -15,7 +15,7 @@ from __future__ import annotations
 import binascii
 
 from .entries import Entry, FrameError, entry_size, pack, split, unpack
-from .seals import Seal, compare_digest, open_message, open_reply, seal_message, seal_reply
+from .seals import Seal, compare_digest, framed, open_message, open_reply, seal_message, seal_reply
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 MAX_LINE = 8192
+_WAY = b"up"
 _MARK = "#hfx1:"
 _MAC_CHARS = 22
 _STREAM_CHARS = 8
@@ -50,6 +51,7 @@ class LineWriter:
     def __init__(self, seal: Seal, stream: str) -> None:
         self._seal = seal
         self._stream = stream.encode()
+        self._signed = framed(_WAY) + framed(self._stream)
         self.number = 0
 
     def lines(self, entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -75,7 +77,7 @@ class LineWriter:
         number = b"%d" % self.number
         self.number += 1
         body = pack(entries)
-        mac = self._seal.mac(b"up", self._stream, number, body)
+        mac = self._seal.mac(self._signed + framed(number), body)
         return b"#hfx1:%b:%b:%b:%b;" % (
             self._stream,
             number,
@@ -155,7 +157,8 @@ class LineReader:
         """Return the entries of an authentic frame, else None."""
         try:
             data = binascii.a2b_base64(body, strict_mode=True)
-            ours = _mac_text(self._seal.mac(b"up", stream.encode(), number.encode(), data))
+            head = framed(_WAY) + framed(stream.encode()) + framed(number.encode())
+            ours = _mac_text(self._seal.mac(head, data))
             return unpack(data) if compare_digest(ours, mac.encode()) else None
         except ValueError:  # no base64, no text that can be encoded, no body of ours
             return None

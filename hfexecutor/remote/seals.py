@@ -25,6 +25,7 @@ __all__ = [
     "Seal",
     "check_reply",
     "compare_digest",
+    "framed",
     "open_message",
     "open_ranged",
     "open_reply",
@@ -37,6 +38,17 @@ __all__ = [
 _MAC_BYTES = 16
 _LENGTH = struct.Struct("<Q")
 _PREFIX = REPLY_HEAD_BYTES = _MAC_BYTES + _LENGTH.size
+
+
+def framed(part: bytes) -> bytes:
+    """Return a part with its length before it: so, what several make together is theirs alone."""
+    return _LENGTH.pack(len(part)) + part
+
+
+# What stands before the number in what a MAC is computed from.
+_DOWN, _REPLY, _RANGE = (
+    framed(way) + _LENGTH.pack(_LENGTH.size) for way in (b"down", b"reply", b"range")
+)
 
 
 class Seal:
@@ -52,12 +64,14 @@ class Seal:
     def __init__(self, key: bytes | bytearray) -> None:
         self._state: HMAC | None = hmac_new(key, b"", "sha256")
 
-    def mac(self, *parts: Buffer) -> bytes:
-        """Return 16 bytes that only a holder of the key can compute from `parts`."""
+    def mac(self, head: bytes, body: Buffer) -> bytes:
+        """Return 16 bytes that only a holder of the key can compute.
+
+        It is of several parts: the last one is `body`, and `head` the others, :func:`framed`.
+        """
         state = self._begin()
-        for part in parts:
-            state.update(_LENGTH.pack(len(part)))
-            state.update(part)
+        state.update(head + _LENGTH.pack(len(body)))
+        state.update(body)
         return state.digest()[:_MAC_BYTES]
 
     def _begin(self) -> HMAC:
@@ -65,20 +79,13 @@ class Seal:
             raise FrameError("the key was wiped")
         return self._state.copy()
 
-    def mac_of_pieces(self, *parts: Buffer, pieces: Sequence[Buffer]) -> bytes:
+    def mac_of_pieces(self, head: bytes, pieces: Sequence[Buffer]) -> bytes:
         """Return the same, where the last part is in pieces."""
         state = self._begin()
-        for part in parts:
-            state.update(_LENGTH.pack(len(part)))
-            state.update(part)
-        state.update(_LENGTH.pack(sum(map(len, pieces))))
+        state.update(head + _LENGTH.pack(sum(map(len, pieces))))
         for piece in pieces:
             state.update(piece)
         return state.digest()[:_MAC_BYTES]
-
-    def check(self, mac: Buffer, *parts: Buffer) -> bool:
-        """Say whether `mac` belongs to `parts`, in constant time."""
-        return compare_digest(bytes(mac), self.mac(*parts))
 
     def wipe(self) -> None:
         """Forget the key, in this process (OpenSSL overwrites its memory)."""
@@ -90,7 +97,7 @@ class Seal:
 
 def seal_message(seal: Seal, number: int, body: Buffer) -> bytes:
     """Return a message to a worker: MAC, number, body."""
-    return _seal(seal, b"down", number, body)
+    return _seal(seal, _DOWN, number, body)
 
 
 def open_message(seal: Seal, blob: Buffer) -> tuple[int, memoryview]:
@@ -99,12 +106,12 @@ def open_message(seal: Seal, blob: Buffer) -> tuple[int, memoryview]:
     Raises:
         FrameError: it does not come from the holder of the key.
     """
-    return _open(seal, b"down", blob)
+    return _open(seal, _DOWN, blob)
 
 
 def seal_reply(seal: Seal, number: int, body: Buffer) -> bytes:
     """Return a worker's reply to message `number`."""
-    return _seal(seal, b"reply", number, body)
+    return _seal(seal, _REPLY, number, body)
 
 
 def open_reply(seal: Seal, number: int, blob: Buffer) -> memoryview:
@@ -113,7 +120,7 @@ def open_reply(seal: Seal, number: int, blob: Buffer) -> memoryview:
     Raises:
         FrameError: it does not come from the holder of the key, or answers another message.
     """
-    found, body = _open(seal, b"reply", blob)
+    found, body = _open(seal, _REPLY, blob)
     if found != number:
         raise FrameError(f"a reply to message {found}, not {number}")
     return body
@@ -122,7 +129,7 @@ def open_reply(seal: Seal, number: int, blob: Buffer) -> memoryview:
 def reply_head(seal: Seal, number: int, body: Buffer) -> bytes:
     """Return what stands before the body of a reply, for one that is not to be copied."""
     packed = _LENGTH.pack(number)
-    return seal.mac(b"reply", packed, body) + packed
+    return seal.mac(_REPLY + packed, body) + packed
 
 
 def check_reply(seal: Seal, number: int, head: Buffer, pieces: Sequence[Buffer]) -> None:
@@ -132,7 +139,7 @@ def check_reply(seal: Seal, number: int, head: Buffer, pieces: Sequence[Buffer])
         FrameError: they do not come from the holder of the key, or answer another message.
     """
     packed = _LENGTH.pack(number)
-    mac = seal.mac_of_pieces(b"reply", packed, pieces=pieces)
+    mac = seal.mac_of_pieces(_REPLY + packed, pieces)
     if bytes(head[_MAC_BYTES:]) != packed or not compare_digest(bytes(head[:_MAC_BYTES]), mac):
         raise FrameError("a reply that is not authentic")
 
@@ -142,7 +149,7 @@ def seal_ranged(seal: Seal, number: int, head: Buffer) -> bytes:
 
     So a range that goes to many workers is hashed once for all of them.
     """
-    return _seal(seal, b"range", number, head)
+    return _seal(seal, _RANGE, number, head)
 
 
 def open_ranged(seal: Seal, blob: Buffer, size: int) -> tuple[int, memoryview, memoryview]:
@@ -152,18 +159,18 @@ def open_ranged(seal: Seal, blob: Buffer, size: int) -> tuple[int, memoryview, m
         FrameError: the head does not come from the holder of the key.
     """
     view = memoryview(blob)
-    number, head = _open(seal, b"range", view[: _PREFIX + size])
+    number, head = _open(seal, _RANGE, view[: _PREFIX + size])
     return number, head, view[_PREFIX + size :]
 
 
 def _seal(seal: Seal, way: bytes, number: int, body: Buffer) -> bytes:
     packed = _LENGTH.pack(number)
-    return b"".join((seal.mac(way, packed, body), packed, body))
+    return b"".join((seal.mac(way + packed, body), packed, body))
 
 
 def _open(seal: Seal, way: bytes, blob: Buffer) -> tuple[int, memoryview]:
     view = memoryview(blob)
-    mac, number, body = view[:_MAC_BYTES], view[_MAC_BYTES:_PREFIX], view[_PREFIX:]
-    if len(view) < _PREFIX or not seal.check(mac, way, number, body):
+    mac, number, body = bytes(view[:_MAC_BYTES]), view[_MAC_BYTES:_PREFIX], view[_PREFIX:]
+    if len(view) < _PREFIX or not compare_digest(mac, seal.mac(way + number, body)):
         raise FrameError("a message that is not authentic")
     return _LENGTH.unpack(number)[0], body

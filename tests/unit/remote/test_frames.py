@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hfexecutor.remote import entries, frames
 from hfexecutor.remote.entries import Assembler, Entry, FrameError
 from hfexecutor.remote.frames import LineReader, LineWriter, Seal
+from hfexecutor.remote.seals import framed
 
 ANY = st.characters(exclude_categories=["Cs"])  # those of `st.text()` take a second to find
 
@@ -273,8 +274,8 @@ def test_a_wiped_seal_seals_nothing():
     seal.wipe()
     assert repr(seal) == "<Seal wiped>"
     with pytest.raises(FrameError):
-        seal.mac(b"")
+        seal.mac(b"", b"")
 
 
 def test_where_one_part_ends_matters():
-    assert SEAL.mac(b"ab", b"c") != SEAL.mac(b"a", b"bc")
+    assert SEAL.mac(framed(b"ab"), b"c") != SEAL.mac(framed(b"a"), b"bc")
