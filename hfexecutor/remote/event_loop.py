@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import time
+from math import inf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ __all__ = ["EventLoop"]
 
 _READ = select.POLLIN | select.POLLPRI
 _WRITE = select.POLLOUT
-_LONGEST_WAIT = 3600.0  # seconds; poll takes no more than 24 days
 _BROKEN = select.POLLERR | select.POLLHUP | select.POLLNVAL
+_NO_READ, _NO_WRITE = ~_READ, ~_WRITE
+_LONGEST_WAIT = 3600.0  # seconds; poll takes no more than 24 days
 
 
 class EventLoop:
@@ -36,6 +38,7 @@ class EventLoop:
         self._writers: dict[int, Callable[[], object]] = {}
         self._enders: dict[int, Callable[[], object]] = {}
         self._moments: dict[Callable[[], object], float] = {}
+        self._first = inf  # of the moments
         self._next: list[Callable[[], object]] = []
 
     def on_readable(self, fd: int, callback: Callable[[], object] | None) -> None:
@@ -65,29 +68,28 @@ class EventLoop:
             self._moments.pop(callback, None)
         else:
             self._moments[callback] = moment
+        self._first = min(self._moments.values(), default=inf)
 
     def before_waiting(self, callback: Callable[[], object]) -> None:
         """Call `callback` once, when the next step begins: what is done until then comes first."""
         self._next.append(callback)
 
-    def step(self, until: float | None = None) -> None:
+    def step(self, until: float = inf) -> None:
         """Wait for something to happen, at most until a moment of the clock, and call back."""
         while self._next:
             callbacks, self._next = self._next, []
             for callback in callbacks:
                 callback()
-        for fd, events in self._poll.poll(self._timeout(until)):
+        wait = min(until, self._first) - self.clock()
+        for fd, events in self._poll.poll(1000 * min(wait, _LONGEST_WAIT) if wait > 0 else 0):
             # A callback may have closed another descriptor of this round: look again.
-            writer = self._writers.get(fd) if events & ~_READ else None
-            if writer is not None:
+            if events & _NO_READ and (writer := self._writers.get(fd)) is not None:
                 writer()
-            reader = self._readers.get(fd) if events & ~_WRITE else None
-            if reader is not None:
+            if events & _NO_WRITE and (reader := self._readers.get(fd)) is not None:
                 reader()
-            ender = self._enders.get(fd) if events & _BROKEN else None
-            if ender is not None:
+            if events & _BROKEN and (ender := self._enders.get(fd)) is not None:
                 ender()
-        if self._moments:
+        if self._first <= self.clock():
             self._call_due()
 
     def clear(self) -> None:
@@ -97,20 +99,14 @@ class EventLoop:
         for known in (self._events, self._readers, self._writers, self._enders, self._moments):
             known.clear()
         self._next.clear()
-
-    def _timeout(self, until: float | None) -> float | None:
-        """Return milliseconds, None for ever."""
-        moments = [*self._moments.values()] if until is None else [until, *self._moments.values()]
-        if not moments:
-            return None
-        return 1000 * min(max(0.0, min(moments) - self.clock()), _LONGEST_WAIT)
+        self._first = inf
 
     def _call_due(self) -> None:
         now = self.clock()
         due = [callback for callback, moment in self._moments.items() if moment <= now]
         for callback in due:
-            if self._moments.get(callback, now + 1) <= now:
-                del self._moments[callback]
+            if self._moments.get(callback, inf) <= now:
+                self.at(None, callback)
                 callback()
 
     def _set(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from math import inf
 
 from . import seals
 from .effects import Reply
@@ -144,18 +145,21 @@ class Listeners:
         seal: of the launch.
         feed: what they are answered with.
         owed: calls whose outcomes were not acknowledged.
+
+    Attributes:
+        standing: the requests.
     """
 
     def __init__(self, seal: seals.Seal, feed: Feed, owed: Container[int]) -> None:
         self._seal = seal
         self._feed = feed
         self._owed = owed
-        self._standing: deque[_Listener] = deque()
+        self.standing: deque[_Listener] = deque()
         self._newest = 0
         self._answered_at = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._standing)
+        return len(self.standing)
 
     def add(self, ticket: int, number: int, order: Entry, now: float) -> None:
         """Let a request stand.
@@ -175,28 +179,28 @@ class Listeners:
             self._newest = number
             self._feed.forget(position)
             position = self._feed.skip(position, self._owed)
-        self._standing.append(_Listener(ticket, number, position, until))
-        if len(self._standing) > _MOST_LISTENERS:
-            self._standing[0].until = now
+        self.standing.append(_Listener(ticket, number, position, until))
+        if len(self.standing) > _MOST_LISTENERS:
+            self.standing[0].until = now
 
-    def due(self) -> float | None:
-        """Return when :meth:`step` has something to do although nothing happens; None: never."""
-        moments = [listener.until for listener in self._standing]
-        if any(listener.position != self._feed.end for listener in self._standing):
-            moments.append(self._answered_at + _LINES_SECONDS)
-        return min(moments, default=None)
+    def due(self) -> float:
+        """Return when :meth:`step` has something to do although nothing happens; inf: never."""
+        due = inf
+        for listener in self.standing:
+            due = min(due, listener.until)
+            if listener.position != self._feed.end:
+                due = min(due, self._answered_at + _LINES_SECONDS)
+        return due
 
     def step(self, now: float) -> list[Effect]:
         """Return the answers that are to be given now."""
-        if not self._standing:
-            return []
         ready = self._feed.has_ends or self._answered_at + _LINES_SECONDS <= now
         effects: list[Effect] = []
-        for listener in list(self._standing):
+        for listener in list(self.standing):
             news = listener.position != self._feed.end
             if (ready and news) or listener.until <= now:
                 effects.append(self._answer(listener))
-                self._standing.remove(listener)
+                self.standing.remove(listener)
                 if news:
                     self._answered_at = now
         return effects

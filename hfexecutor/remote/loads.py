@@ -26,13 +26,16 @@ class Loads:
         buffers: where it goes.
         log: where it is said how it ended.
         mounted: whether there is a folder with such files.
+
+    Attributes:
+        ordered: what is to be read, and was not taken yet.
     """
 
     def __init__(self, buffers: BufferCache, log: Log, *, mounted: bool) -> None:
         self._buffers = buffers
         self._log = log
         self._mounted = mounted
-        self._effects: list[Load] = []
+        self.ordered: list[Load] = []
 
     def __repr__(self) -> str:
         return f"<Loads into {self._buffers}>"
@@ -45,7 +48,7 @@ class Loads:
             return
         try:
             if self._buffers.begin(number, name, size):
-                self._effects.append(Load(number, name))
+                self.ordered.append(Load(number, name))
             else:  # it is here
                 self._tell(number)
         except (OSError, OverflowError) as error:
@@ -58,8 +61,8 @@ class Loads:
 
     def take(self) -> list[Load]:
         """Return what is to be read now."""
-        effects, self._effects = self._effects, []
-        return [effect for effect in effects if self._buffers.loading(effect.number) is not None]
+        ordered, self.ordered = self.ordered, []
+        return [load for load in ordered if self._buffers.loading(load.number) is not None]
 
     def _tell(self, number: int, why: str = "") -> None:
         words = plain.pack({"number": number, "why": why})

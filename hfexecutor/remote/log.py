@@ -8,6 +8,7 @@ not acknowledged is kept and written again.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from . import outcomes
 from .entries import (
@@ -56,6 +57,7 @@ class Log:
         feed: takes outcomes and lines as they are written for the first time; None for none.
 
     Attributes:
+        lines: to be written, which :meth:`chunk` takes.
         has_door: there is one, as far as is known.
         fetched: a client comes to the door, and fetches what is large.
         unacknowledged: outcomes that the client may not have.
@@ -66,15 +68,16 @@ class Log:
         self._feed = feed
         self._entries: list[Entry] = []  # waiting for company
         self._size = 0
-        self._lines: deque[Iterator[bytes]] = deque()  # to be written
+        self.lines: deque[Iterator[bytes]] = deque()
         self._speaker = (0, 0)  # the call whose line was the last one, and that line's number
         self._written_at = float("-inf")
         self._gap = _SHORTEST_GAP
         self._closed = False  # a line was closed since the last step
         self._hello: Entry | None = None
-        self._hello_at, self._hello_pause = 0.0, _HELLO_AGAIN
+        self._hello_at, self._hello_pause = inf, _HELLO_AGAIN
         self._fetch_by: dict[int, float] = {}  # announced outcomes, and when they are written
         self._held: dict[int, float] = {}  # calls that are here, and when that is written
+        self._look_at = inf  # before which nothing of these three is due
         self._keys: dict[int, bytes] = {}  # of calls that have one, until they are acknowledged
         self._fresh = 0  # lines written for the first time
         self.has_door = feed is not None
@@ -95,6 +98,7 @@ class Log:
         """Write HELLO, and again after a while: without it nobody knows of the door."""
         self._hello, self._hello_at, self._hello_pause = hello, now, _HELLO_AGAIN
         self._repeat_hello(now)
+        self._look_at = min(self._look_at, self._hello_at)
 
     def outcome(self, call: int, data: Buffer, now: float) -> None:
         """Write an outcome and keep it until it is acknowledged; that of call 0 is never kept.
@@ -121,6 +125,7 @@ class Log:
     def _announcement(self, call: int, data: Buffer, now: float) -> Entry:
         seconds = _FETCH_SECONDS if self.fetched else _VISIT_SECONDS
         self._fetch_by.setdefault(call, now + seconds)
+        self._look_at = min(self._look_at, now + seconds)
         numbers = (len(data), *outcomes.layout_of(data))
         return Entry(LARGE, call, 0, 1, pack_ids(numbers))
 
@@ -136,6 +141,7 @@ class Log:
         It is what a later process learns from which calls were handed out.
         """
         self._held[call] = now + _HELD_SECONDS
+        self._look_at = min(self._look_at, now + _HELD_SECONDS)
 
     def let_go(self, calls: Iterable[int]) -> None:
         """Note that calls were given back."""
@@ -168,7 +174,7 @@ class Log:
     @property
     def awaits_fetches(self) -> bool:
         """Whether something was announced that may still be fetched."""
-        return any(call in self.unacknowledged for call in self._fetch_by)
+        return bool(self._fetch_by) and any(call in self.unacknowledged for call in self._fetch_by)
 
     def repeat(self, said: Iterable[tuple[int, Buffer]]) -> None:
         """Write outcomes again, whole."""
@@ -177,7 +183,7 @@ class Log:
         ]
         if entries:
             self._close_line()
-            self._lines.append(self._writer.lines(entries))
+            self.lines.append(self._writer.lines(entries))
 
     def show(self, call: int, number: int, joined: bool, text: bytes) -> None:
         """Write a line that a call printed: its number, and whether it goes on the last one."""
@@ -186,7 +192,7 @@ class Log:
             self.add(Entry(SPEAKER, call, 0, 1, pack_speaker(number, joined=joined)))
             self._close_line()
         self._speaker = (call, number)
-        self._lines.append(iter((text,)))
+        self.lines.append(iter((text,)))
         self._fresh += 1
         if self._feed is not None and call:
             line = pack_printed(number, text, joined=joined)
@@ -198,16 +204,15 @@ class Log:
 
     # --- when -----------------------------------------------------------------------------------
 
-    def due(self) -> float | None:
-        """Return when :meth:`step` has something to do although nothing happens; None: never."""
-        moments = list(self._fetch_by.values())
-        if self._held:
-            moments.append(next(iter(self._held.values())))
-        if self._hello is not None:
-            moments.append(self._hello_at)
+    def due(self) -> float:
+        """Return before when :meth:`step` has nothing to do unless something happens; inf: ever.
+
+        It may have nothing to do then either: that a call ended before it had to be said that it is
+        here, as nearly all of them do, is noticed when that moment has come.
+        """
         if self._entries:
-            moments.append(self._written_at + self._gap)
-        return min(moments, default=None)
+            return min(self._look_at, self._written_at + self._gap)
+        return self._look_at
 
     def step(self, now: float, *, alone: bool) -> None:
         """Decide what is written now; to be called when all that has happened was dealt with.
@@ -216,44 +221,50 @@ class Log:
             now: seconds.
             alone: nothing more is about to be written, so there is nothing to wait for.
         """
-        self._repeat_hello(now)
-        self._write_unfetched(now)
-        if self._held:
-            self._write_held(now)
+        if self._look_at <= now:
+            self._look(now)
         if self._closed:
             self._written_at, self._closed = now, False
-        due = self._written_at + self._gap
-        if self._entries and (alone or due <= now):
-            # Wait longer while one line follows the other; begin again after a pause.
-            pause = now - due >= _LONGEST_GAP
-            self._gap = _SHORTEST_GAP if pause else min(2 * self._gap, _LONGEST_GAP)
-            self._close_line()
-            self._written_at, self._closed = now, False
-        self.repeat(self.unacknowledged.out_of_sight(self._fresh))
-
-    @property
-    def empty(self) -> bool:
-        """Whether all that was to be written has been taken."""
-        return not (self._entries or self._lines)
+        if self._entries:
+            due = self._written_at + self._gap
+            if alone or due <= now:
+                # Wait longer while one line follows the other; begin again after a pause.
+                pause = now - due >= _LONGEST_GAP
+                self._gap = _SHORTEST_GAP if pause else min(2 * self._gap, _LONGEST_GAP)
+                self._close_line()
+                self._written_at, self._closed = now, False
+        if self.unacknowledged.look_at <= self._fresh:
+            self.repeat(self.unacknowledged.out_of_sight(self._fresh))
 
     def chunk(self) -> bytes:
         """Return the next lines, about 64 KiB of them; nothing if there is none."""
+        if not self.lines:
+            return b""
         pieces, size = [], 0
-        while self._lines and size < _CHUNK_BYTES:
-            line = next(self._lines[0], None)
-            if line is None:
-                self._lines.popleft()
-                continue
-            pieces.append(line)
-            size += len(line)
+        while self.lines and size < _CHUNK_BYTES:
+            for line in self.lines[0]:
+                pieces.append(line)
+                size += len(line)
+                if size >= _CHUNK_BYTES:
+                    break
+            else:
+                self.lines.popleft()
         pieces.append(b"")
         return b"\n".join(pieces)
+
+    def _look(self, now: float) -> None:
+        """Write what is due of what waits for a moment, and find out when the next one is."""
+        self._repeat_hello(now)
+        self._write_unfetched(now)
+        self._write_held(now)
+        held = next(iter(self._held.values()), inf)  # the longest here comes first
+        self._look_at = min(self._hello_at, held, *self._fetch_by.values())
 
     def _repeat_hello(self, now: float) -> None:
         if self._hello is None or self._hello_at > now:
             return
         if self.fetched:
-            self._hello = None
+            self._hello, self._hello_at = None, inf
             return
         self.add(self._hello)
         self._hello_at, self._hello_pause = now + self._hello_pause, 2 * self._hello_pause
@@ -267,7 +278,7 @@ class Log:
 
     def _write_held(self, now: float) -> None:
         due = []
-        for call, moment in self._held.items():  # the longest here comes first
+        for call, moment in self._held.items():
             if moment > now:
                 break
             due.append(call)
@@ -280,7 +291,7 @@ class Log:
     def _close_line(self) -> None:
         if self._entries:
             entries, self._entries, self._size = self._entries, [], 0
-            self._lines.append(self._writer.lines(entries))
+            self.lines.append(self._writer.lines(entries))
             self._fresh += 1
             self._closed = True
             if self._feed is not None:

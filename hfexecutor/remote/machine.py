@@ -13,7 +13,7 @@ around it as well. Whoever drives it does this, over and over:
 3. Write what ``log.chunk()`` returns, as long as it returns anything and the log takes it.
 4. If `over`: call ``stop()``, tell what processes still had to say, kill them, call
    ``take_leave(now)``, write the rest of the log, and end.
-5. Wait until something happens, at most until ``due()``.
+5. Wait until something happens, at most until ``due()``, which is infinity for ever.
 
 A model of processes for a simulator has to keep these rules, as real ones do:
 
@@ -42,6 +42,8 @@ Example, with one slot and a call that returns at once::
 """
 
 from __future__ import annotations
+
+from math import inf
 
 from . import entries, plain
 from .buffer_cache import BufferCache
@@ -127,7 +129,7 @@ class Machine:
         self._why = "done" if self.config.one_shot else ""  # to leave, once nothing is left to do
         self._terminated = False
         self._idle_since: float | None = None
-        self._idle_at: float | None = None
+        self._idle_at = inf
         self._had_calls = False
         self._awaits_visit = False  # there is a door, to which nobody has come, and no call
         self._refused_until = float("-inf")
@@ -261,18 +263,21 @@ class Machine:
         """Decide, and return what is to be done."""
         # In this order: the end of the last call is a reason to leave, and said before it; and so
         # is that what was announced is fetched no more, after which nothing else need happen.
-        self.pool.step(now)
-        self.log.step(now, alone=not self.pool.busy)
-        self._look_for_a_reason_to_leave(now)
-        effects, self.pool.effects = self.pool.effects, []
-        effects += self._loads.take()
-        effects += self._listeners.step(now)
+        pool = self.pool
+        pool.step(now)
+        busy = pool.busy
+        self.log.step(now, alone=not busy)
+        self._look_for_a_reason_to_leave(now, busy=busy)
+        effects, pool.effects = pool.effects, []
+        if self._loads.ordered:
+            effects += self._loads.take()
+        if self._listeners.standing:
+            effects += self._listeners.step(now)
         return effects
 
-    def due(self) -> float | None:
-        """Return when :meth:`step` is to be called although nothing has happened; None: never."""
-        moments = (self.pool.due(), self.log.due(), self._listeners.due(), self._idle_at)
-        return min((moment for moment in moments if moment is not None), default=None)
+    def due(self) -> float:
+        """Return when :meth:`step` is to be called although nothing has happened; inf: never."""
+        return min(self.pool.due(), self.log.due(), self._listeners.due(), self._idle_at)
 
     @property
     def over(self) -> bool:
@@ -296,16 +301,16 @@ class Machine:
         )
         self.log.step(now, alone=True)
 
-    def _look_for_a_reason_to_leave(self, now: float) -> None:
+    def _look_for_a_reason_to_leave(self, now: float, *, busy: bool) -> None:
         if self.pool.broken:  # at once: what is queued would never run here
             self._why, self._terminated = "initializer", True
         if self._orders.leave:
             self._why = self._why or "asked"
         timeout = self.config.idle_timeout
         # What is large and announced lives in this memory alone until it is fetched, or said.
-        busy = self.pool.busy or self.pool.buffers.is_loading
-        if busy or self.log.awaits_fetches or timeout is None:
-            self._idle_since = self._idle_at = None
+        busy = busy or self.pool.buffers.is_loading or self.log.awaits_fetches
+        if busy or timeout is None:
+            self._idle_since, self._idle_at = None, inf
             return
         if self._idle_since is None:
             self._idle_since = now

@@ -6,6 +6,8 @@ marker into it. So whose bytes these are is never a matter of timing.
 
 from __future__ import annotations
 
+from math import inf
+
 from .outcomes import UNTERMINATED
 
 TYPE_CHECKING = False
@@ -37,7 +39,7 @@ class ChildOutput:
         self._cap = cap
         self._output = Output(cap)
         self._patience = _PATIENCE
-        self.flush_at: float | None = None  # a line has begun, and is shown then
+        self.flush_at = inf  # a line has begun, and is shown then
 
     @property
     def ended(self) -> bool:
@@ -64,16 +66,18 @@ class ChildOutput:
         data = self._stream.turn()
         return self._take(data, now) if data else ()
 
-    def begin_call(self) -> Iterator[Line]:
+    def begin_call(self) -> Iterable[Line]:
         """Begin a call after a pause: what was printed meanwhile is not the call's."""
-        if self._output.begun:
-            yield from self._output.end()
-            self._begin()
+        return self._end_all() if self._output.begun else ()
+
+    def _end_all(self) -> Iterator[Line]:
+        yield from self._output.end()
+        self._begin()
 
     def flush(self, now: float) -> Iterator[Line]:
         """Yield a line that has been begun a while ago."""
-        if self.flush_at is not None and self.flush_at <= now:
-            self.flush_at = None
+        if self.flush_at <= now:
+            self.flush_at = inf
             self._patience = min(2 * self._patience, _MOST_PATIENCE)
             yield from self._output.flush()
 
@@ -81,13 +85,13 @@ class ChildOutput:
         if self._output.begun:
             self._output = Output(self._cap)
             self._patience = _PATIENCE
-            self.flush_at = None
+            self.flush_at = inf
 
     def _take(self, data: bytes, now: float) -> Iterator[Line]:
         yield from self._output.feed(data)
         if not self._output.partial:
-            self.flush_at = None
-        elif self.flush_at is None:
+            self.flush_at = inf
+        elif self.flush_at == inf:
             self.flush_at = now + self._patience
 
 

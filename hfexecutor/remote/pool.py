@@ -6,9 +6,11 @@ for one question that can only be answered at once: which of its calls a process
 
 from __future__ import annotations
 
+from math import inf
+
 from . import outcomes, pipes, plain
 from .effects import Close, Fork, Give, Kill, Resume, Stop
-from .entries import INSTALL, Entry, buffers_of, function_of, head_of, limit_of, need_of
+from .entries import INSTALL, Entry, buffers_of, head_of, limit_of, need_of
 from .environments import FAILED, Environments
 from .environments import READY as AT_HAND
 from .schedule import SLOW, Queue, deal
@@ -74,6 +76,7 @@ class Pool:
         self._needs_of_initializer = config.initializer_needs
         self._failed_starts = 0
         self._fork_again_at: float | None = None
+        self._due = inf  # see `due`
         self._install_began = 0.0
         self._first = True  # one process is started before there is any call
         self._closed = False
@@ -89,7 +92,12 @@ class Pool:
     @property
     def busy(self) -> bool:
         """Whether any call waits or runs."""
-        return bool(self.queue) or any(slot.given for slot in self.slots)
+        if self.queue:
+            return True
+        for slot in self.slots:  # noqa: SIM110 - asked at each step, and any() takes longer
+            if slot.given:
+                return True
+        return False
 
     @property
     def held(self) -> list[int]:
@@ -146,12 +154,14 @@ class Pool:
         """Note that a slot could not have a process: perhaps later."""
         self.slots[index].phase = EMPTY
         self._fork_again_at = now + _FORK_AGAIN_SECONDS
+        self._due = min(self._due, self._fork_again_at)
 
     def output(self, index: int, data: bytes, now: float) -> None:
         """Take what a process has printed."""
         slot = self.slots[index]
         if lines := slot.output.feed(data, now):
             self._show(slot.current, lines)
+            self._expect(slot)
 
     def result(self, index: int, result: Result, now: float) -> None:
         """Take a call's result, or the news that the process is ready, after all it printed."""
@@ -161,8 +171,9 @@ class Pool:
             self._show(slot.current, lines)
         printed = slot.output.total
         slot.given.pop(call, None)
-        slot.began = now  # the next one, if it was given any ahead: nobody says when a call begins
-        slot.stale_at = now + _STALE_SECONDS if len(slot.given) > 1 else None
+        # The next one, if it was given any ahead: nobody says when a call begins.
+        slot.began = now
+        slot.stale_at = now + _STALE_SECONDS if len(slot.given) > 1 else inf
         if slot.phase == STARTING:
             slot.phase = READY
             self._halt_condemned(slot)
@@ -182,6 +193,8 @@ class Pool:
             self._tell(0, outcomes.encode(status, duration, printed, payload), now)
         if lines := slot.output.next_call(now):
             self._show(slot.current, lines)
+        if lines or slot.given:
+            self._expect(slot)
 
     def stopped(self, index: int) -> None:
         """Decide about a process that stands still, and of which all was heard that it has said."""
@@ -196,6 +209,7 @@ class Pool:
             return
         slot.condemned.clear()  # what it was to be killed in was over already
         slot.phase = CLOSING if slot.closed else READY
+        self._expect(slot)
         self.effects.append(Resume(index))
         if self._most_calls is not None and slot.finished >= self._most_calls:
             self._close(slot)
@@ -238,31 +252,43 @@ class Pool:
 
     # --- decisions ------------------------------------------------------------------------------
 
-    def due(self) -> float | None:
-        """Return when :meth:`step` has something to do although nothing happens; None: never."""
-        moments = [] if self._fork_again_at is None else [self._fork_again_at]
-        for slot in self.slots:
-            if slot.stale_at is not None:
-                moments.append(slot.stale_at)
-            if slot.output.flush_at is not None:
-                moments.append(slot.output.flush_at)
-            if (limit := self._limit(slot)) is not None:
-                moments.append(slot.began + limit)
-        return min(moments, default=None)
+    def due(self) -> float:
+        """Return before when :meth:`step` has nothing to do unless something happens; inf: ever.
+
+        It may have nothing to do then either: what is over is noticed when its moment has come.
+        """
+        return self._due
 
     def step(self, now: float) -> None:
         """Decide what is to be done now that all is known that has happened."""
         # Calls that are taken back are dealt out in the same step, and processes started only for
         # those that nobody could be given.
-        for slot in self.slots:
-            self._look_at(slot, now)
+        if self._due <= now:
+            self._look(now)
         if self._starts_with == _IN_INITIALIZER:
             self._let_initialize()
-        # First, for it may turn out that what calls wait for is there already.
-        if self.queue and not self._closed:
-            self._install(self.environments.next_install(self.queue.needs()), now)
-        self._deal(now)
-        self._start_missing(now)
+        if self._due < inf:  # else nothing was given ahead
+            self._share(now)
+        waits = bool(self.queue)
+        if waits:
+            self._deal(now)
+        if waits or self._first or self._fork_again_at is not None:
+            self._start_missing(now)
+
+    def _expect(self, slot: Slot) -> None:
+        """Look at a slot in time: it has something due that it had not."""
+        limit = self._limit(slot)
+        ends_at = inf if limit is None else slot.began + limit
+        self._due = min(self._due, slot.stale_at, slot.output.flush_at, ends_at)
+
+    def _look(self, now: float) -> None:
+        """Do what is due, and find out what is next."""
+        self._due = inf
+        if self._fork_again_at is not None and now < self._fork_again_at:
+            self._due = self._fork_again_at
+        for slot in self.slots:
+            self._look_at(slot, now)
+            self._expect(slot)
 
     # --- what calls need ------------------------------------------------------------------------
 
@@ -353,9 +379,9 @@ class Pool:
 
     def _look_at(self, slot: Slot, now: float) -> None:
         """Do what is due in a slot."""
-        if slot.output.flush_at is not None:
+        if slot.output.flush_at <= now:
             self._show(slot.current, slot.output.flush(now))
-        if slot.stale_at is not None and slot.stale_at <= now:
+        if slot.stale_at <= now:
             slot.pace.depth = 1  # it is in a call that is no micro-call
             self._take_back(slot)
         limit = self._limit(slot)
@@ -367,21 +393,28 @@ class Pool:
         """Return how long what a slot runs may take, None for any time, and if it runs nothing."""
         return limit_of(slot.given[slot.first]) if slot.given and slot.runs else None
 
-    def _deal(self, now: float) -> None:
-        """Give calls to the processes that are here."""
+    def _share(self, now: float) -> None:
+        """Take back what was given ahead, where somebody is idle who could run it."""
         slots = [slot for slot in self.slots if self._takes_calls(slot)]
         idle = [slot for slot in slots if not slot.given]
-        if idle:
-            for slot in slots:  # what was given ahead would have to wait there, and not here
-                # What waits here came later. But micro-calls are through in no time, and to ask
-                # for them each time that somebody is idle would cost more than it is worth.
-                waits = not self.queue or now - slot.began > SLOW
-                ahead = len(slot.given) > 1 and slot.phase == READY
-                if ahead and waits and self._could_run(idle, slot):
-                    self._take_back(slot)
-        if not self.queue:
+        if not idle:
             return
-        for number in self.queue.needs():
+        for slot in slots:  # what was given ahead would have to wait there, and not here
+            # What waits here came later. But micro-calls are through in no time, and to ask
+            # for them each time that somebody is idle would cost more than it is worth.
+            waits = not self.queue or now - slot.began > SLOW
+            ahead = len(slot.given) > 1 and slot.phase == READY
+            if ahead and waits and self._could_run(idle, slot):
+                self._take_back(slot)
+
+    def _deal(self, now: float) -> None:
+        """Give the calls that wait to the processes that are here."""
+        needs = self.queue.needs()
+        # First, for it may turn out that what calls wait for is there already.
+        if not self._closed:
+            self._install(self.environments.next_install(needs), now)
+        slots = [slot for slot in self.slots if self._takes_calls(slot)]
+        for number in needs:
             state = self.environments.need(number).state
             if state == AT_HAND:
                 self._deal_out(number, slots, now)
@@ -423,24 +456,27 @@ class Pool:
         """Give calls with one need to a process, with what it does not have yet."""
         if not slot.given:
             slot.began = now
-            if slot.phase == READY:
-                self._show(0, slot.output.begin_call())
+            if slot.phase == READY and (lines := slot.output.begin_call()):
+                self._show(0, lines)
         items = self._lacking(slot, need) if need else []
         functions = self.queue.functions
         for call, data in calls.items():
-            function = function_of(data)
+            function, _, limit, _ = head_of(data)
             if function not in slot.known and function in functions:
                 slot.known.add(function)
                 items.append((pipes.FUNCTION, function, functions[function]))
             items.append((pipes.CALL, call, data))
+            if limit > 0:  # it begins now, or later
+                self._due = min(self._due, now + limit)
         slot.given.update(calls)
-        if len(slot.given) > 1 and slot.stale_at is None:
+        if len(slot.given) > 1 and slot.stale_at == inf:
             slot.stale_at = slot.began + _STALE_SECONDS
+            self._due = min(self._due, slot.stale_at)
         self.effects.append(Give(slot.index, items, list(calls)))
 
     def _take_back(self, slot: Slot) -> None:
         """Put what a process has not begun back to where it came from."""
-        slot.stale_at = None
+        slot.stale_at = inf
         if slot.given:
             calls = [call for call in self._ask(slot.index) if call in slot.given]
             self.queue.put_back({call: slot.given.pop(call) for call in calls})

@@ -86,7 +86,7 @@ class Process:
             os.set_blocking(fd, False)
         for fd in (self._items, self._results, self._output):
             _widen(fd)
-        self.pid, self._stands, self._halted = pid, False, False
+        self.pid, self._stands, self._halted, self._listens = pid, False, False, False
         self._writer = BufferedWriter(self._items, self._loop, on_broken=_leave_it_to_the_end)
         self._files = FileSender(self._handles, self._loop)
         self._reader = pipes.ResultReader(self._map_shared)
@@ -147,8 +147,8 @@ class Process:
     def give(self, effect: Give) -> None:
         """Give the process items and tickets, and the buffers that its calls refer to."""
         for kind, _, data in effect.items:
-            if kind == pipes.CALL and (names := self._in_memory(data)):
-                self._files.send(self._memory.descriptors(names))
+            if kind == pipes.CALL and (names := buffers_of(data)):
+                self._send(names)
         pieces = [piece for item in effect.items for piece in pipes.pack_item(*item)]
         if sum(map(len, pieces)) <= _PIPE_BYTES:
             self._writer.write(b"".join(pieces))
@@ -160,10 +160,11 @@ class Process:
         except OSError:
             _leave_it_to_the_end()
 
-    def _in_memory(self, data: bytes) -> list[bytes]:
-        """Return the names of a call's buffers that are not files, which the child reads itself."""
+    def _send(self, names: tuple[bytes, ...]) -> None:
+        """Send the buffers of a call that are not files, which the child reads itself."""
         stored = self._machine.pool.buffers.stored
-        return [name for name in buffers_of(data) if name not in stored]
+        if in_memory := [name for name in names if name not in stored]:
+            self._files.send(self._memory.descriptors(in_memory))
 
     def close_input(self) -> None:
         """Let the process come to an end: it finds that there is nobody to give it anything."""
@@ -222,15 +223,24 @@ class Process:
             return False
         if data:
             self._machine.output(self._slot, data, self._loop.clock())
-        if not data or self._machine.output_is_complete(self._slot):
-            self._loop.on_readable(self._output, None)  # more is for the next call's turn
-            self._listens = False
+        else:
+            self._turn_away()
         return bool(data)
+
+    def _on_output(self) -> None:
+        if self._machine.output_is_complete(self._slot):
+            self._turn_away()  # more is for the next call's turn
+        else:
+            self._read_output()
+
+    def _turn_away(self) -> None:
+        self._loop.on_readable(self._output, None)
+        self._listens = False
 
     def _listen(self) -> None:
         if not self._listens and not self._machine.output_is_complete(self._slot):
             self._listens = True
-            self._loop.on_readable(self._output, self._read_output)
+            self._loop.on_readable(self._output, self._on_output)
 
 
 def _unmapped(result: pipes.Result) -> pipes.Result:

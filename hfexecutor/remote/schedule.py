@@ -65,9 +65,10 @@ class Queue:
 
     def needs(self) -> list[int]:
         """Return what the calls need that are here; what the first one needs comes first."""
-        heads = {need: self._head(line) for need, line in self._lines.items()}
-        self._lines = {need: self._lines[need] for need, head in heads.items() if head}
-        return sorted(self._lines, key=heads.__getitem__)
+        lines = self._lines
+        for need in [need for need, line in lines.items() if not self._has_head(line)]:
+            del lines[need]
+        return sorted(lines, key=lambda need: lines[need][0]) if len(lines) > 1 else [*lines]
 
     def waiting(self, need: int) -> int:
         """Return how many calls with this need are here, at the most."""
@@ -91,11 +92,11 @@ class Queue:
             line = self._lines[need] = deque()
         return line
 
-    def _head(self, line: deque[int]) -> int:
-        """Return the first call in a line, 0 if there is none."""
+    def _has_head(self, line: deque[int]) -> bool:
+        """Let a line begin with a call that is still here; say whether there is any."""
         while line and line[0] not in self._calls:
             line.popleft()
-        return line[0] if line else 0
+        return bool(line)
 
     def remove(self, calls: Iterable[int]) -> list[int]:
         """Remove what is here of `calls`; return what was."""

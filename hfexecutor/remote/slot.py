@@ -21,6 +21,8 @@ call that it is in.
 
 from __future__ import annotations
 
+from math import inf
+
 from . import schedule
 from .environments import World
 from .output import ChildOutput
@@ -34,6 +36,7 @@ READY = "ready"
 STOPPING = "stopping"
 KILLED = "killed"
 CLOSING = "closing"
+_TAKE_CALLS = frozenset({STARTING, READY})
 
 
 class Slot:
@@ -45,7 +48,7 @@ class Slot:
         given: the calls that the process has, in the order in which it takes them.
         known: the functions that it has.
         began: when it began its present call, as far as was heard.
-        stale_at: when calls that were given ahead are taken back; None without any.
+        stale_at: when calls that were given ahead are taken back; infinity without any.
         finished: how many calls it has finished.
         closed: it was told that there is nothing more to come.
         condemned: the calls that it is to be killed in, with the status of their outcome.
@@ -70,7 +73,7 @@ class Slot:
         self.given: dict[int, bytes] = {}
         self.known: set[int] = set()
         self.began = 0.0
-        self.stale_at: float | None = None
+        self.stale_at = inf
         self.finished = 0
         self.closed = False
         self.condemned: dict[int, bytes] = {}
@@ -102,7 +105,7 @@ class Slot:
     @property
     def takes_calls(self) -> bool:
         """Whether it may be given calls."""
-        return self.phase in {STARTING, READY}
+        return self.phase in _TAKE_CALLS
 
     def room(self, most_calls: int | None) -> int:
         """Return how many calls it may have at once, of at most `most_calls` in its life."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .child_setup import ChildPipes
-    from .effects import Effect, Install
+    from .effects import Install
     from .http_server import HTTPServer
     from .installer import Installation
     from .messages import Reply
@@ -86,7 +86,6 @@ class Supervisor:
         self._server: HTTPServer | None = None
         processes = self._processes
         self._deeds: dict[type, Callable[[Any], None]] = {
-            effects.Give: lambda effect: processes[effect.slot].give(effect),
             effects.Stop: lambda effect: processes[effect.slot].stop(),
             effects.Resume: lambda effect: processes[effect.slot].resume(),
             effects.Kill: lambda effect: processes[effect.slot].kill(),
@@ -149,19 +148,20 @@ class Supervisor:
     def _act(self) -> ChildPipes | None:
         """Do what the machine wants, until it wants nothing."""
         while wanted := self._machine.step(self._loop.clock()):
+            gives_only = True
             for effect in wanted:
-                pipes = self._do(effect)
-                if pipes is not None:
-                    return pipes
-            # To give calls tells the machine nothing new, and is all that most messages lead to.
-            if all(isinstance(effect, effects.Give) for effect in wanted):
+                if isinstance(effect, effects.Give):
+                    self._processes[effect.slot].give(effect)
+                    continue
+                gives_only = False
+                if isinstance(effect, effects.Fork):
+                    pipes = self._fork(effect)
+                    if pipes is not None:
+                        return pipes
+                else:
+                    self._deeds[type(effect)](effect)
+            if gives_only:  # that tells the machine nothing new, and is what most messages lead to
                 break
-        return None
-
-    def _do(self, effect: Effect) -> ChildPipes | None:
-        if isinstance(effect, effects.Fork):
-            return self._fork(effect)
-        self._deeds[type(effect)](effect)
         return None
 
     def _reply(self, effect: effects.Reply) -> None:
@@ -211,8 +211,9 @@ class Supervisor:
         return self._processes[slot].take_back()
 
     def _write_log(self) -> None:
-        while self._writer.backlog < _BACKLOG and (lines := self._machine.log.chunk()):
-            self._writer.write(lines)
+        log = self._machine.log
+        while log.lines and self._writer.backlog < _BACKLOG:
+            self._writer.write(log.chunk())
 
     def _open_door(self) -> tuple[int | None, str | None]:
         """Return the door's port, or why there is none."""

@@ -23,6 +23,9 @@ class Unacknowledged:
         window: lines of the log after which an outcome may be out of sight.
         again: bytes to repeat on our own account for each window; what is larger never is.
         most_large: bytes that may be announced, and are never given up.
+
+    Attributes:
+        look_at: the line before which nothing is out of sight.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Unacknowledged:
         self._bytes = 0  # of what is not announced
         self._large = 0  # of what is
         self._repeated = (0, 0)  # bytes since that line
-        self._look_at = 0  # the line before which nothing is out of sight
+        self.look_at = 0
 
     def __len__(self) -> int:
         return len(self._said)
@@ -57,7 +60,7 @@ class Unacknowledged:
         if call in self._said:
             self.drop(call)
         if not self._said:
-            self._look_at = line + self._window
+            self.look_at = line + self._window
         self._said[call] = (data, line)
         self._bytes += len(data)
         announced = announce and self.announce(call)
@@ -118,18 +121,18 @@ class Unacknowledged:
         That is bounded, and lines that repeat count for nothing: or repeating would push out of
         sight what makes it repeat again.
         """
-        if line < self._look_at:
+        if line < self.look_at:
             return []
         repeated, since = self._repeated
         if line - since >= self._window:
             repeated, since = 0, line
         found = []
-        self._look_at = line + self._window
+        self.look_at = line + self._window
         for call, (data, said) in self._said.items():
             if len(data) > self._again or call in self._announced:
                 continue
             if line - said < self._window or repeated + len(data) > self._again:
-                self._look_at = max(said, since) + self._window
+                self.look_at = max(said, since) + self._window
                 break
             found.append((call, data))
             repeated += len(data)

@@ -184,6 +184,7 @@ def test_a_kill_that_comes_as_its_call_ends_hits_nobody(by, gate):
         team.tell(Entry(entries.KILL, 0, 0, 1, entries.pack_ids([1])))
     else:  # we were so busy that we have not heard of it for so long
         team.machine.pool.slots[0].began -= 1000
+        team.machine.pool._expect(team.machine.pool.slots[0])
     team.act()
     assert team.machine.pool.slots[0].phase == "stopping"
     team.until(lambda: 1 in team.outcomes)

@@ -251,7 +251,6 @@ class Supervisor:
             return
         self._write_log()
         due = machine.due()
-        due = math.inf if due is None else due
         if due != self._due or self._timer is None:
             if self._timer is not None:
                 self._timer.cancel()
