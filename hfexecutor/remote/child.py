@@ -22,7 +22,6 @@ from .entries import (
     body_of,
     buffers_of,
     head_of,
-    keeps_result,
     kinds_of,
     unpack_archive,
 )
@@ -37,11 +36,15 @@ if TYPE_CHECKING:
     from .bucket import Bucket
     from .buffers import Buffer
 
+    # head, data, and the descriptors that came with it
+    _Taken = tuple[tuple[int, int, float, int, int], bytes | bytearray, list[int]]
+
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
 _SOURCES = f"{__package__}.sources"
 _IN_PIPE = 1 << 18  # bytes of a result beyond which it goes through shared memory
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
+_NO_CALL: _Taken = ((0, 0, 0.0, 0, 0), b"", [])
 
 
 def live(
@@ -94,9 +97,8 @@ class Child:
         mount(bucket)
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
-        self._data: bytes | bytearray = b""  # of the call that was taken
-        self._buffers: list[int] = []  # descriptors that came with it
-        self._keeps = False  # its result stays in the bucket if it is large
+        self._taken = _NO_CALL  # the call that is about to begin
+        self._keeps = 0  # whether the result of the present one stays in the bucket if it is large
 
     def work(self) -> None:
         """Run call after call, until the initializer fails or the supervisor is gone.
@@ -120,7 +122,8 @@ class Child:
             return b""
         self._await_needs()
         try:
-            self._add_needed()
+            if self._needed:
+                self._add_needed()
             function, args = load(self._initializer)
             function(*args)
         except BaseException as error:
@@ -142,8 +145,6 @@ class Child:
 
     def _add_needed(self) -> None:
         """Put what came on the search path. Raises whatever the disk raises."""
-        if not self._needed:
-            return
         from . import search_path  # noqa: PLC0415 - most children have no use for it
 
         needed, self._needed = self._needed, []
@@ -154,7 +155,7 @@ class Child:
                 search_path.add_archive(self._folder, *unpack_archive(data))
 
     def _take(self) -> int:
-        """Wait for a ticket and return its call; the call's data is in `_data` then."""
+        """Wait for a ticket and return its call; what came with that is in `_taken` then."""
         while True:
             try:
                 ticket = os.read(self._ends.tickets, pipes.TICKET.size)
@@ -169,22 +170,24 @@ class Child:
             if kind != pipes.CALL:
                 self._keep(kind, number, data)
                 continue
-            names = self._sent(buffers_of(data)) if head_of(data)[3] else []
-            files = shared_memory.receive_files(self._ends.handles, len(names)) if names else []
+            head = head_of(data)
+            files = self._receive(buffers_of(data)) if head[3] else []
             if number == call:
-                self._data, self._buffers = data, files
+                self._taken = head, data, files
                 return number
             for fd in files:
                 os.close(fd)
 
-    def _sent(self, names: Sequence[bytes]) -> list[bytes]:
-        """Return the names of buffers that come through the socket: all that are no files."""
-        return [name for name in names if name not in self._bucket]
+    def _receive(self, names: Sequence[bytes]) -> list[int]:
+        """Return the descriptors of those buffers that come through the socket: all but files."""
+        count = sum(name not in self._bucket for name in names)
+        return shared_memory.receive_files(self._ends.handles, count) if count else []
 
     def _perform(self, call: int) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Run the call that was taken; return the result."""
         try:
-            self._add_needed()
+            if self._needed:
+                self._add_needed()
             function, args, kwargs = self._load()
             if (sources := sys.modules.get(_SOURCES)) is not None:
                 sources.show_waiting()  # what was loaded may have imported what shows them
@@ -205,11 +208,9 @@ class Child:
             return outcomes.UNPICKLABLE, call, start, duration, [plain.pack(details)]
 
     def _load(self) -> tuple[Callable[..., Any], Any, Any]:
-        data, self._data = self._data, b""
-        files, self._buffers = self._buffers, []
-        self._keeps = keeps_result(data)
-        number, _, _, count = head_of(data)
-        with memoryview(data) as view, view[body_of(data) if count else CALL_HEAD_BYTES :] as body:
+        (head, data, files), self._taken = self._taken, _NO_CALL
+        number, _, _, count, self._keeps = head
+        with memoryview(data)[body_of(data) if count else CALL_HEAD_BYTES :] as body:
             if count:
                 loaded = load_mapped(body, kinds_of(data), self._buffers_of(data, files))
             else:
@@ -230,16 +231,19 @@ class Child:
     ) -> tuple[bytes, int, float, float, Sequence[Buffer]]:
         """Return the result of a call that has returned something; it may become a file."""
         payload = pickling.dump(value)
+        whole = outcomes.VALUE, call, start, duration, payload
+        if self._has_door and not self._keeps:
+            return whole
         size = sum(map(len, payload))
-        if size <= MOST_IN_LOG or (self._has_door and not self._keeps):
-            return outcomes.VALUE, call, start, duration, payload
+        if size <= MOST_IN_LOG:
+            return whole
         try:
             details = self._bucket.write(payload, layout_of(payload[0]))
             details["type"] = type(value).__name__
             status = outcomes.IN_BUCKET
         except NoRoomError as error:
             if self._has_door or size <= MOST_WITHOUT_BUCKET:
-                return outcomes.VALUE, call, start, duration, payload
+                return whole
             details = {"size": size, "limit": MOST_WITHOUT_BUCKET, "why": str(error)}
             status = outcomes.TOO_LARGE
         return status, call, start, duration, [plain.pack(details)]
@@ -253,11 +257,11 @@ class Child:
         shared = size > _IN_PIPE and shared_memory.AVAILABLE
         if shared:  # before the marker: whoever has read that finds everything
             shared_memory.send(self._ends.handles, outcomes.HEAD_BYTES, payload)
-            size = 0
+            size, payload = 0, ()
         self._end_output()
         head = pipes.pack_result_head(status, call, began, duration, size, shared=shared)
-        if shared or size <= _AT_ONCE:
-            _write(self._ends.results, head if shared else b"".join((head, *payload)))
+        if size <= _AT_ONCE:
+            _write(self._ends.results, b"".join((head, *payload)))
         else:
             _write(self._ends.results, head)
             for piece in payload:

@@ -59,9 +59,7 @@ __all__ = [
     "buffers_of",
     "call_head",
     "entry_size",
-    "function_of",
     "head_of",
-    "keeps_result",
     "kinds_of",
     "limit_of",
     "names_of",
@@ -236,19 +234,13 @@ def call_head(
     return head + kinds + names if kinds else head
 
 
-def head_of(data: bytes | bytearray) -> tuple[int, int, float, int]:
-    """Return what stands in a CALL's head, where all of it is wanted.
+def head_of(data: bytes | bytearray) -> tuple[int, int, float, int, int]:
+    """Return what stands in a CALL's head.
 
-    The numbers of the function and of the need, the limit (0: none), and how many buffers it names.
+    The numbers of the function and of the need, the limit (0: none), how many buffers it names, and
+    whether its result stays in the bucket if it is large.
     """
-    function, need, limit, count, _ = _CALL.unpack_from(data)
-    return function, need, limit, count
-
-
-def function_of(data: bytes | bytearray) -> int:
-    """Return the number of the function that a CALL's data names."""
-    number: int = _CALL.unpack_from(data)[0]
-    return number
+    return _CALL.unpack_from(data)
 
 
 def need_of(data: bytes | bytearray) -> int:
@@ -261,11 +253,6 @@ def limit_of(data: bytes | bytearray) -> float | None:
     """Return the seconds that a CALL may run, None for any: also for more than clocks count."""
     limit: float = _CALL.unpack_from(data)[2]
     return limit if 0 < limit < float("inf") else None
-
-
-def keeps_result(data: bytes | bytearray) -> bool:
-    """Say whether a large result of a CALL stays in the bucket."""
-    return bool(_CALL.unpack_from(data)[4])
 
 
 def kinds_of(data: bytes | bytearray) -> bytes:

@@ -74,33 +74,28 @@ class ItemReader:
         Raises:
             EOFError: the supervisor is gone.
         """
-        kind, number, size = _ITEM.unpack(self._read(_ITEM.size))
-        return kind, number, self._read(size)
+        data, start = self._data, self._start
+        if len(data) < start + _ITEM.size:
+            data, start = self._read_on(data[start:], _ITEM.size), 0
+        kind, number, size = _ITEM.unpack_from(data, start)
+        start += _ITEM.size
+        end = start + size
+        if end > len(data):
+            if size > _AT_ONCE:
+                self._data, self._start = b"", 0
+                return kind, number, _read_large(self._fd, data[start:], size)
+            data, start, end = self._read_on(data[start:], size), 0, size
+        self._data, self._start = data, end
+        return kind, number, data[start:end]
 
-    def _read(self, size: int) -> bytes | bytearray:
-        end = self._start + size
-        if end > len(self._data):
-            return self._read_on(size)
-        data = self._data[self._start : end]
-        self._start = end
-        return data
-
-    def _read_on(self, size: int) -> bytes | bytearray:
-        have = self._data[self._start :]
-        self._data, self._start = b"", 0
-        if size > _AT_ONCE:
-            return _read_large(self._fd, have, size)
+    def _read_on(self, have: bytes, size: int) -> bytes:
+        """Return what is here with what comes, `size` bytes or more."""
         while len(have) < size:
-            have += _read_some(self._fd)
-        self._data, self._start = have, size
-        return have[:size]
-
-
-def _read_some(fd: int) -> bytes:
-    data = os.read(fd, _AT_ONCE)
-    if not data:
-        raise EOFError
-    return data
+            more = os.read(self._fd, _AT_ONCE)
+            if not more:
+                raise EOFError
+            have += more
+        return have
 
 
 def _read_large(fd: int, have: bytes, size: int) -> bytearray:

@@ -115,7 +115,7 @@ class Pool:
 
     def has_all_for(self, data: bytes) -> bool:
         """Say whether function, need and buffers are here that a call's data names."""
-        function, need, _, count = head_of(data)
+        function, need, _, count, _ = head_of(data)
         return (
             (not function or function in self.queue.functions)
             and (not need or self.environments.knows(need))
@@ -461,7 +461,7 @@ class Pool:
         items = self._lacking(slot, need) if need else []
         functions = self.queue.functions
         for call, data in calls.items():
-            function, _, limit, _ = head_of(data)
+            function, _, limit, _, _ = head_of(data)
             if function not in slot.known and function in functions:
                 slot.known.add(function)
                 items.append((pipes.FUNCTION, function, functions[function]))

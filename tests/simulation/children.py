@@ -262,7 +262,7 @@ class Child:
                 break
             self._keep(kind, number)
         work = self._work[number_of(call)]
-        function = wire.function_of(data)
+        function = wire.head_of(data)[0]
         assert function == work.function, f"call {call} has function {function}"
         assert function in self._functions, f"call {call} needs function {function}: not sent"
         self._look_for_needs(call, NEEDS[work.need])

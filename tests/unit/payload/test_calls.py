@@ -34,7 +34,7 @@ def define(source):
 
 def run(frozen):
     """Do what a worker does with a frozen call."""
-    function_id = entries.function_of(frozen.data)
+    function_id = entries.head_of(frozen.data)[0]
     rest = pickle.loads(frozen.data[entries.CALL_HEAD_BYTES :])
     if frozen.function is None:
         assert function_id == 0

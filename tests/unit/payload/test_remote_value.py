@@ -109,4 +109,4 @@ def test_what_cannot_be_unpickled_here_says_so(pickler):
 def test_whether_a_result_is_to_stay_travels_with_the_call(pickler):
     for keep in (False, True):
         frozen = pickler.freeze(len, ("abc",), {}, keep=keep)
-        assert entries.keeps_result(frozen.data) is keep
+        assert bool(entries.head_of(frozen.data)[4]) is keep
