@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     _Taken = tuple[tuple[int, int, float, int, int], bytes | bytearray, list[int]]
 
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
+_unpack_ticket, _TICKET_BYTES = pipes.TICKET.unpack, pipes.TICKET.size
 _SOURCES = f"{__package__}.sources"
 _IN_PIPE = 1 << 18  # bytes of a result beyond which it goes through shared memory
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
@@ -158,13 +159,13 @@ class Child:
         """Wait for a ticket and return its call; what came with that is in `_taken` then."""
         while True:
             try:
-                ticket = os.read(self._ends.tickets, pipes.TICKET.size)
+                ticket = os.read(self._ends.tickets, _TICKET_BYTES)
                 break
             except BlockingIOError:  # not ours to change: the supervisor takes back through it
                 self._poll.poll()
         if not ticket:
             raise EOFError
-        (call,) = pipes.TICKET.unpack(ticket)
+        (call,) = _unpack_ticket(ticket)
         while True:
             kind, number, data = self._items.item()
             if kind != pipes.CALL:
@@ -189,8 +190,8 @@ class Child:
             if self._needed:
                 self._add_needed()
             function, args, kwargs = self._load()
-            if (sources := sys.modules.get(_SOURCES)) is not None:
-                sources.show_waiting()  # what was loaded may have imported what shows them
+            if _SOURCES in sys.modules:  # what was loaded may have imported what shows them
+                sys.modules[_SOURCES].show_waiting()
         except BaseException as error:
             details = _report().describe_bad_call(error)
             return outcomes.BAD_CALL, call, time.monotonic(), 0.0, [plain.pack(details)]
@@ -254,12 +255,12 @@ class Child:
         if os.getpid() != self._pid:  # the call forked, and both have returned from it
             os._exit(0)
         size = sum(map(len, payload))
-        shared = size > _IN_PIPE and shared_memory.AVAILABLE
-        if shared:  # before the marker: whoever has read that finds everything
+        if size > _IN_PIPE and shared_memory.AVAILABLE:
+            # Before the marker: whoever has read that finds everything.
             shared_memory.send(self._ends.handles, outcomes.HEAD_BYTES, payload)
-            size, payload = 0, ()
+            size, payload = pipes.SHARED, ()
         self._end_output()
-        head = pipes.pack_result_head(status, call, began, duration, size, shared=shared)
+        head = pipes.pack_result_head(status, call, began, duration, size)
         if size <= _AT_ONCE:
             _write(self._ends.results, b"".join((head, *payload)))
         else:

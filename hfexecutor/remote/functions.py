@@ -19,7 +19,8 @@ _NAMESPACES = f"{__package__}.namespaces"
 
 def load(data: bytes | bytearray | memoryview) -> Any:
     """Unpickle what is used once, like the arguments of a call."""
-    return _without_brought(pickling.loads(data))
+    loaded = pickling.loads(data)
+    return _without_brought(loaded) if _NAMESPACES in sys.modules else loaded
 
 
 def load_mapped(data: memoryview, kinds: Iterable[int], buffers: Iterable[Any]) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "FUNCTION",
     "INITIALIZER",
     "READY",
+    "SHARED",
     "TICKET",
     "ItemReader",
     "ResultReader",
@@ -43,8 +44,9 @@ READY = b"R"  # a result of no call: the child has started
 
 TICKET = struct.Struct("<Q")
 _ITEM = struct.Struct("<cQQ")
+_unpack_item, _ITEM_BYTES = _ITEM.unpack_from, _ITEM.size
 _RESULT = struct.Struct("<cQddQ")
-_SHARED = 1 << 63  # in the size of a result: it is in shared memory
+SHARED = 1 << 63  # in place of the size of a result: it is in shared memory
 _AT_ONCE = 1 << 18
 
 
@@ -53,11 +55,9 @@ def pack_item(kind: bytes, number: int, data: bytes) -> tuple[bytes, bytes]:
     return _ITEM.pack(kind, number, len(data)), data
 
 
-def pack_result_head(
-    status: bytes, call: int, began: float, duration: float, size: int, *, shared: bool = False
-) -> bytes:
+def pack_result_head(status: bytes, call: int, began: float, duration: float, size: int) -> bytes:
     """Return what stands before the payload of a result, of `size` bytes, or in its place."""
-    return _RESULT.pack(status, call, began, duration, size | (_SHARED if shared else 0))
+    return _RESULT.pack(status, call, began, duration, size)
 
 
 class ItemReader:
@@ -75,10 +75,10 @@ class ItemReader:
             EOFError: the supervisor is gone.
         """
         data, start = self._data, self._start
-        if len(data) < start + _ITEM.size:
-            data, start = self._read_on(data[start:], _ITEM.size), 0
-        kind, number, size = _ITEM.unpack_from(data, start)
-        start += _ITEM.size
+        if len(data) < start + _ITEM_BYTES:
+            data, start = self._read_on(data[start:], _ITEM_BYTES), 0
+        kind, number, size = _unpack_item(data, start)
+        start += _ITEM_BYTES
         end = start + size
         if end > len(data):
             if size > _AT_ONCE:
@@ -151,7 +151,7 @@ class ResultReader:
         self._data = b""
         while len(data) - start >= size:
             status, call, began, duration, length = head = _RESULT.unpack_from(data, start)
-            if length & _SHARED:
+            if length & SHARED:
                 assert self._shared is not None
                 start += size
                 yield status, call, began, duration, self._shared()
