@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .buffers import Buffer
 
     # head, data, and the descriptors that came with it
-    _Taken = tuple[tuple[int, int, float, int, int], bytes | bytearray, list[int]]
+    _Taken = tuple[tuple[int, int, float, int, int], bytes | bytearray, Sequence[int]]
 
 _AT_ONCE = 1 << 16  # bytes of a result that are copied to be written with its head
 _unpack_ticket, _TICKET_BYTES = pipes.TICKET.unpack, pipes.TICKET.size
@@ -45,7 +45,7 @@ _SOURCES = f"{__package__}.sources"
 _IN_PIPE = 1 << 18  # bytes of a result beyond which it goes through shared memory
 LOST_SUPERVISOR = 70  # exit codes of a child that cannot go on
 LOST_PIPES = 71
-_NO_CALL: _Taken = ((0, 0, 0.0, 0, 0), b"", [])
+_NO_CALL = ((0, 0, 0.0, 0, 0), b"", ())
 
 
 def live(
@@ -98,7 +98,7 @@ class Child:
         mount(bucket)
         client_names.install()
         self._needed: list[tuple[bytes, bytes | bytearray]] = []  # and not on the search path yet
-        self._taken = _NO_CALL  # the call that is about to begin
+        self._taken: _Taken = _NO_CALL  # the call that is about to begin
         self._keeps = 0  # whether the result of the present one stays in the bucket if it is large
 
     def work(self) -> None:
@@ -220,7 +220,7 @@ class Child:
             return loaded  # type: ignore[no-any-return]
         return (self._functions.get(number), *loaded)
 
-    def _buffers_of(self, data: bytes | bytearray, files: list[int]) -> list[Any]:
+    def _buffers_of(self, data: bytes | bytearray, files: Sequence[int]) -> list[Any]:
         """Return the memory of a call's buffers; `files`, of those that were sent, are closed."""
         from .mapped import map_files  # noqa: PLC0415 - most calls have none
 

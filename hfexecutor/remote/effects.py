@@ -26,7 +26,7 @@ class Effect:
         self.slot = slot
 
     def _rest(self) -> tuple[object, ...]:
-        return ()
+        return tuple(getattr(self, name) for name in self.__slots__)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, (self.slot, *self._rest())))})"
@@ -52,22 +52,16 @@ class Fork(Effect):
         super().__init__(slot)
         self.cloudpickle = cloudpickle
 
-    def _rest(self) -> tuple[object, ...]:
-        return (self.cloudpickle,)
-
 
 class Give(Effect):
     """Give the process items (kind, number, data), and then the tickets of these calls."""
 
-    __slots__ = ("calls", "items")
+    __slots__ = ("items", "calls")  # noqa: RUF023 - as they are given
 
     def __init__(self, slot: int, items: list[tuple[bytes, int, bytes]], calls: list[int]) -> None:
         super().__init__(slot)
         self.items = items
         self.calls = calls
-
-    def _rest(self) -> tuple[object, ...]:
-        return (self.items, self.calls)
 
 
 class Install(Effect):
@@ -80,36 +74,27 @@ class Install(Effect):
         self.environment = environment
         self.requirements = requirements
 
-    def _rest(self) -> tuple[object, ...]:
-        return (self.environment, self.requirements)
-
 
 class Load(Effect):
     """Read a buffer from its file into the memory that is made for it; tell `loaded`."""
 
-    __slots__ = ("name", "number")
+    __slots__ = ("number", "name")  # noqa: RUF023 - as they are given
 
     def __init__(self, number: int, name: bytes) -> None:
         super().__init__(-1)  # it is of no slot
         self.number = number
         self.name = name
 
-    def _rest(self) -> tuple[object, ...]:
-        return (self.number, self.name)
-
 
 class Reply(Effect):
     """Answer the request that stands under a ticket, with success; nothing if it is gone."""
 
-    __slots__ = ("body", "ticket")
+    __slots__ = ("ticket", "body")  # noqa: RUF023 - as they are given
 
     def __init__(self, ticket: int, body: bytes) -> None:
         super().__init__(-1)  # it is of no slot
         self.ticket = ticket
         self.body = body
-
-    def _rest(self) -> tuple[object, ...]:
-        return (self.ticket, self.body)
 
 
 class Stop(Effect):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import namedtuple
+from math import inf
 
 TYPE_CHECKING = False  # importing typing would cost a job's start several milliseconds
 if TYPE_CHECKING:
@@ -249,10 +250,10 @@ def need_of(data: bytes | bytearray) -> int:
     return number
 
 
-def limit_of(data: bytes | bytearray) -> float | None:
-    """Return the seconds that a CALL may run, None for any: also for more than clocks count."""
+def limit_of(data: bytes | bytearray) -> float:
+    """Return the seconds that a CALL may run, infinity for any."""
     limit: float = _CALL.unpack_from(data)[2]
-    return limit if 0 < limit < float("inf") else None
+    return limit if limit > 0 else inf
 
 
 def kinds_of(data: bytes | bytearray) -> bytes:

@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 MAX_LINE = 8192
-_WAY = b"up"
 _MARK = "#hfx1:"
 _MAC_CHARS = 22
 _STREAM_CHARS = 8
@@ -51,7 +50,7 @@ class LineWriter:
     def __init__(self, seal: Seal, stream: str) -> None:
         self._seal = seal
         self._stream = stream.encode()
-        self._signed = framed(_WAY) + framed(self._stream)
+        self._signed = framed(b"up") + framed(self._stream)
         self.number = 0
 
     def lines(self, entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -157,7 +156,7 @@ class LineReader:
         """Return the entries of an authentic frame, else None."""
         try:
             data = binascii.a2b_base64(body, strict_mode=True)
-            head = framed(_WAY) + framed(stream.encode()) + framed(number.encode())
+            head = framed(b"up") + framed(stream.encode()) + framed(number.encode())
             ours = _mac_text(self._seal.mac(head, data))
             return unpack(data) if compare_digest(ours, mac.encode()) else None
         except ValueError:  # no base64, no text that can be encoded, no body of ours

@@ -136,7 +136,10 @@ class Parser:
         self._data += data
         while not self._refused:
             if self._head is not None:
-                yield from self._feed_body()
+                more, have = self._data[: len(self._body) - self._got], self._got
+                self._data = self._data[len(more) :]
+                self._body[have : have + len(more)] = more
+                yield from self.filled(len(more))
             if self._head is not None or not self._data:
                 return
             end = self._data.find(b"\r\n\r\n", 0, MAX_HEAD)
@@ -164,12 +167,6 @@ class Parser:
             if len(body) == size:
                 return self._spare.pop(index)
         return bytearray(size)
-
-    def _feed_body(self) -> Iterator[Request]:
-        taken = self._data[: len(self._body) - self._got]
-        self._data = self._data[len(taken) :]
-        self._body[self._got : self._got + len(taken)] = taken
-        yield from self.filled(len(taken))
 
     def _refuse(self, status: int) -> Request:
         self._refused, self._data, self._head = True, b"", None

@@ -158,9 +158,6 @@ class Listeners:
         self._newest = 0
         self._answered_at = float("-inf")
 
-    def __len__(self) -> int:
-        return len(self.standing)
-
     def add(self, ticket: int, number: int, order: Entry, now: float) -> None:
         """Let a request stand.
 

@@ -119,7 +119,7 @@ class Messages:
 
     def _contact(self, now: float) -> Entry:
         """Return how many milliseconds ago somebody was in touch; none where nobody ever was."""
-        if len(self._listeners):
+        if self._listeners.standing:
             silent = [0]
         else:
             silent = [] if self.heard_at is None else [int(1000 * (now - self.heard_at))]

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["LackingError", "Orders"]
 
 
-_NO_CALL = Entry(entries.RECALL, 0, 0, 1, b"")
-
-
 class LackingError(Exception):
     """A call refers to what was never said here: it was said before the Hub started the job again.
 
@@ -83,9 +80,7 @@ class Orders:
         state = {"unacked": len(self._log.unacknowledged)}
         return [
             *self._told,
-            Entry(entries.RECALL, 0, 0, 1, entries.pack_ids(given_back))
-            if given_back
-            else _NO_CALL,
+            Entry(entries.RECALL, 0, 0, 1, entries.pack_ids(given_back) if given_back else b""),
             Entry(entries.STATE, 0, 0, 1, plain.pack(state)),
         ]
 

@@ -68,11 +68,9 @@ class ChildOutput:
 
     def begin_call(self) -> Iterable[Line]:
         """Begin a call after a pause: what was printed meanwhile is not the call's."""
-        return self._end_all() if self._output.begun else ()
-
-    def _end_all(self) -> Iterator[Line]:
-        yield from self._output.end()
+        lines = self.end_call()
         self._begin()
+        return lines
 
     def flush(self, now: float) -> Iterator[Line]:
         """Yield a line that has been begun a while ago."""

@@ -277,9 +277,7 @@ class Pool:
 
     def _expect(self, slot: Slot) -> None:
         """Look at a slot in time: it has something due that it had not."""
-        limit = self._limit(slot)
-        ends_at = inf if limit is None else slot.began + limit
-        self._due = min(self._due, slot.stale_at, slot.output.flush_at, ends_at)
+        self._due = min(self._due, slot.stale_at, slot.output.flush_at, self._ends_at(slot))
 
     def _look(self, now: float) -> None:
         """Do what is due, and find out what is next."""
@@ -287,7 +285,13 @@ class Pool:
         if self._fork_again_at is not None and now < self._fork_again_at:
             self._due = self._fork_again_at
         for slot in self.slots:
-            self._look_at(slot, now)
+            if slot.output.flush_at <= now:
+                self._show(slot.current, slot.output.flush(now))
+            if slot.stale_at <= now:
+                slot.pace.depth = 1  # it is in a call that is no micro-call
+                self._take_back(slot)
+            if self._ends_at(slot) <= now:
+                self._condemn(slot, slot.current, outcomes.TIMEOUT)
             self._expect(slot)
 
     # --- what calls need ------------------------------------------------------------------------
@@ -377,25 +381,14 @@ class Pool:
             slot.closed = True
             self.effects.append(Close(slot.index))
 
-    def _look_at(self, slot: Slot, now: float) -> None:
-        """Do what is due in a slot."""
-        if slot.output.flush_at <= now:
-            self._show(slot.current, slot.output.flush(now))
-        if slot.stale_at <= now:
-            slot.pace.depth = 1  # it is in a call that is no micro-call
-            self._take_back(slot)
-        limit = self._limit(slot)
-        if limit is not None and slot.began + limit <= now:
-            self._condemn(slot, slot.current, outcomes.TIMEOUT)
-
     @staticmethod
-    def _limit(slot: Slot) -> float | None:
-        """Return how long what a slot runs may take, None for any time, and if it runs nothing."""
-        return limit_of(slot.given[slot.first]) if slot.given and slot.runs else None
+    def _ends_at(slot: Slot) -> float:
+        """Return when the time of what a slot runs is over; infinity: never, or it runs nothing."""
+        return slot.began + limit_of(slot.given[slot.first]) if slot.given and slot.runs else inf
 
     def _share(self, now: float) -> None:
         """Take back what was given ahead, where somebody is idle who could run it."""
-        slots = [slot for slot in self.slots if self._takes_calls(slot)]
+        slots = self._takers()
         idle = [slot for slot in slots if not slot.given]
         if not idle:
             return
@@ -413,7 +406,7 @@ class Pool:
         # First, for it may turn out that what calls wait for is there already.
         if not self._closed:
             self._install(self.environments.next_install(needs), now)
-        slots = [slot for slot in self.slots if self._takes_calls(slot)]
+        slots = self._takers()
         for number in needs:
             state = self.environments.need(number).state
             if state == AT_HAND:
@@ -449,8 +442,12 @@ class Pool:
         if not fit:
             self._make_room(number, slots)
 
-    def _takes_calls(self, slot: Slot) -> bool:
-        return slot.takes_calls and (slot.may_initialize or self._starts_with == _IN_START)
+    def _takers(self) -> list[Slot]:
+        """Return the places of processes that may be given calls."""
+        at_once = self._starts_with == _IN_START
+        return [
+            slot for slot in self.slots if slot.takes_calls and (at_once or slot.may_initialize)
+        ]
 
     def _give(self, slot: Slot, calls: dict[int, bytes], now: float, need: int) -> None:
         """Give calls with one need to a process, with what it does not have yet."""

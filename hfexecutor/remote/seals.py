@@ -46,9 +46,9 @@ def framed(part: bytes) -> bytes:
 
 
 # What stands before the number in what a MAC is computed from.
-_DOWN, _REPLY, _RANGE = (
-    framed(way) + _LENGTH.pack(_LENGTH.size) for way in (b"down", b"reply", b"range")
-)
+_OF_NUMBER = _LENGTH.pack(_LENGTH.size)
+_DOWN, _REPLY = framed(b"down") + _OF_NUMBER, framed(b"reply") + _OF_NUMBER
+_RANGE = framed(b"range") + _OF_NUMBER
 
 
 class Seal:

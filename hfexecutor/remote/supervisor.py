@@ -50,6 +50,13 @@ __all__ = ["Supervisor", "main"]
 _LAST_WORDS_SECONDS = 30.0  # that a log which is not read may take
 _BACKLOG = 1 << 18  # bytes of lines that wait for the log; more are made when it takes them
 
+_TO_A_PROCESS = {
+    effects.Stop: Process.stop,
+    effects.Resume: Process.resume,
+    effects.Kill: Process.kill,
+    effects.Close: Process.close_input,
+}
+
 
 class Supervisor:
     """What a machine needs to act.
@@ -84,12 +91,7 @@ class Supervisor:
         slots = range(self._machine.config.slots)
         self._processes = [Process(slot, self._machine, loop, memory) for slot in slots]
         self._server: HTTPServer | None = None
-        processes = self._processes
         self._deeds: dict[type, Callable[[Any], None]] = {
-            effects.Stop: lambda effect: processes[effect.slot].stop(),
-            effects.Resume: lambda effect: processes[effect.slot].resume(),
-            effects.Kill: lambda effect: processes[effect.slot].kill(),
-            effects.Close: lambda effect: processes[effect.slot].close_input(),
             effects.Reply: self._reply,
             effects.Install: self._install,
             effects.Load: self._load,
@@ -158,6 +160,8 @@ class Supervisor:
                     pipes = self._fork(effect)
                     if pipes is not None:
                         return pipes
+                elif effect.slot >= 0:
+                    _TO_A_PROCESS[type(effect)](self._processes[effect.slot])
                 else:
                     self._deeds[type(effect)](effect)
             if gives_only:  # that tells the machine nothing new, and is what most messages lead to
