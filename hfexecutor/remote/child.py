@@ -88,6 +88,7 @@ class Child:
         self._ends = ends
         self._initializer = initializer
         self._items = pipes.ItemReader(ends.items)
+        self._tickets = ends.tickets
         self._poll = select.poll()
         self._poll.register(ends.tickets, select.POLLIN)
         self._pid = os.getpid()
@@ -159,7 +160,7 @@ class Child:
         """Wait for a ticket and return its call; what came with that is in `_taken` then."""
         while True:
             try:
-                ticket = os.read(self._ends.tickets, _TICKET_BYTES)
+                ticket = os.read(self._tickets, _TICKET_BYTES)
                 break
             except BlockingIOError:  # not ours to change: the supervisor takes back through it
                 self._poll.poll()

@@ -134,10 +134,9 @@ else:
 
 def pack(entries: Iterable[Entry]) -> bytes:
     """Return the body that holds `entries`."""
-    pieces = []
+    pieces: list[bytes] = []
     for kind, call, part, parts, data in entries:
-        pieces.append(_pack_head(kind, call, part, parts, len(data)))
-        pieces.append(data)
+        pieces += (_pack_head(kind, call, part, parts, len(data)), data)
     return b"".join(pieces)
 
 
@@ -149,18 +148,18 @@ def unpack(body: bytes | bytearray | memoryview) -> list[Entry]:
     """
     view = body if isinstance(body, bytes) else memoryview(body)  # slices of both are quick
     entries = []
-    start, end, size = 0, len(view), _HEAD.size
-    while start < end:
-        if end - start < size:
+    stop, end, size = 0, len(view), _HEAD.size
+    while stop < end:
+        start = stop + size
+        if start > end:
             raise FrameError("an entry's head is cut short")
-        kind, call, part, parts, length = _unpack_head(view, start)
-        start += size
-        if length > end - start:
+        kind, call, part, parts, length = _unpack_head(view, stop)
+        stop = start + length
+        if stop > end:
             raise FrameError("an entry's data is cut short")
         if part >= parts:
             raise FrameError(f"an entry has part {part} of {parts}")
-        entries.append(Entry(kind, call, part, parts, bytes(view[start : start + length])))
-        start += length
+        entries.append(Entry(kind, call, part, parts, bytes(view[start:stop])))
     return entries
 
 

@@ -430,10 +430,12 @@ class Pool:
         rooms = [(len(slot.given), slot.room(self._most_calls)) for slot in fit]
         counts = deal(self.queue.waiting(number), rooms)
         shares = [(slot, count) for slot, count in zip(fit, counts, strict=True) if count]
-        # The first calls are those that begin at once: none of them waits behind another one, which
-        # may take long, while later ones begin elsewhere.
-        idle = [slot for slot, _ in shares if not slot.given] if len(shares) > 1 else []
-        first = {slot.index: self.queue.take(1, number) for slot in idle}
+        first: dict[int, dict[int, bytes]] = {}
+        if len(shares) > 1:
+            # The first calls are those that begin at once: none of them waits behind another one,
+            # which may take long, while later ones begin elsewhere.
+            idle = [slot for slot, _ in shares if not slot.given]
+            first = {slot.index: self.queue.take(1, number) for slot in idle}
         for slot, count in shares:
             calls = first.get(slot.index, {})
             calls.update(self.queue.take(count - len(calls), number))
