@@ -128,6 +128,15 @@ def test_an_answer_says_how_long_it_is():
     assert b"Connection: close\r\n" in response(403)
 
 
+def test_a_head_like_the_last_one_says_the_same_and_another_one_its_own():
+    head = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n"
+    data = head + b"one" + head + b"two" + b"GET / HTTP/1.0\r\n\r\n" + head + b"end"
+    found = [*(parser := Parser()).feed(data[:-2]), *parser.feed(data[-2:])]
+    assert [request.body for request in found] == [b"one", b"two", b"", b"end"]
+    assert [request.method for request in found] == ["POST", "POST", "GET", "POST"]
+    assert [request.keep for request in found] == [True, True, False, True]
+
+
 def test_a_spare_body_is_used_again_where_it_has_the_size():
     spare = [bytearray(b"old"), bytearray(b"older")]
     kept = spare[0]
