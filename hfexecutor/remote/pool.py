@@ -75,7 +75,7 @@ class Pool:
         self._starts_with = _IN_INITIALIZER if initializer else _IN_START
         self._needs_of_initializer = config.initializer_needs
         self._failed_starts = 0
-        self._fork_again_at: float | None = None
+        self._fork_again_at = inf  # and not before
         self._due = inf  # see `due`
         self._install_began = 0.0
         self._first = True  # one process is started before there is any call
@@ -272,8 +272,8 @@ class Pool:
         waits = bool(self.queue)
         if waits:
             self._deal(now)
-        if waits or self._first or self._fork_again_at is not None:
-            self._start_missing(now)
+        if waits or self._first:
+            self._start_missing()
 
     def _expect(self, slot: Slot) -> None:
         """Look at a slot in time: it has something due that it had not."""
@@ -281,9 +281,9 @@ class Pool:
 
     def _look(self, now: float) -> None:
         """Do what is due, and find out what is next."""
-        self._due = inf
-        if self._fork_again_at is not None and now < self._fork_again_at:
-            self._due = self._fork_again_at
+        if self._fork_again_at <= now:
+            self._fork_again_at = inf  # also if no process is wanted now: it would be due for ever
+        self._due = self._fork_again_at
         for slot in self.slots:
             if slot.output.flush_at <= now:
                 self._show(slot.current, slot.output.flush(now))
@@ -480,14 +480,10 @@ class Pool:
             calls = [call for call in self._ask(slot.index) if call in slot.given]
             self.queue.put_back({call: slot.given.pop(call) for call in calls})
 
-    def _start_missing(self, now: float) -> None:
+    def _start_missing(self) -> None:
         """Start the processes that are needed."""
-        if self._fork_again_at is not None:
-            if now < self._fork_again_at:
-                return
-            # Also if no process is wanted now: it would be due for ever.
-            self._fork_again_at = None
-        if self._closed or self.broken or not (self.queue or self._first):
+        waits_to_fork = self._fork_again_at < inf
+        if waits_to_fork or self._closed or self.broken or not (self.queue or self._first):
             return
         starting = sum(
             1 for slot in self.slots if slot.phase in {FORKING, STARTING} and not slot.given

@@ -386,8 +386,8 @@ MUTANTS = (
     ),
     Mutant(
         "a fork that failed is due for ever",
-        "            if now < self._fork_again_at:\n                return\n",
-        "            if now < self._fork_again_at or not self.queue:\n                return\n",
+        "        if self._fork_again_at <= now:\n",
+        "        if self._fork_again_at <= now and self.queue:\n",
     ),
     Mutant(
         "an idle job stays",
