@@ -15,6 +15,11 @@ __all__ = ["Agenda"]
 class Agenda:
     """A moment for each of many keys.
 
+    Attributes:
+        moments: Of each key, to be read only: who looks at each turn whether one has changed asks
+            here.
+        due: The first of them, infinity if there is none.
+
     >>> agenda = Agenda()
     >>> agenda.set("list", 2.0)
     >>> agenda.set("pulse", 1.0)
@@ -25,55 +30,57 @@ class Agenda:
     """
 
     def __init__(self) -> None:
-        self._moments: dict[Hashable, float] = {}
-        # May hold moments that were moved or dropped since: they are passed over.
+        self.moments: dict[Hashable, float] = {}
+        self.due = math.inf  # asked for at each turn, in most of which no moment changes
+        # May hold moments that were moved or dropped since, but not as the first one.
         self._heap: list[tuple[float, int, Hashable]] = []
         self._count = 0  # keys need not be comparable
 
     def __len__(self) -> int:
-        return len(self._moments)
+        return len(self.moments)
 
     def set(self, key: Hashable, moment: float) -> None:
         """Set the moment of `key`, in place of an earlier one; infinity drops it."""
-        if self._moments.get(key, math.inf) == moment:
+        if self.moments.get(key, math.inf) == moment:
             return
         if moment == math.inf:
-            del self._moments[key]
+            self.drop(key)
             return
-        self._moments[key] = moment
+        self.moments[key] = moment
         self._count += 1
         heapq.heappush(self._heap, (moment, self._count, key))
-        if len(self._heap) > 64 + 4 * len(self._moments):  # mostly moments that were moved
+        if len(self._heap) > 64 + 4 * len(self.moments):  # mostly moments that were moved
             self._rebuild()
+        self._note_first()
 
     def bring_forward(self, key: Hashable, moment: float) -> None:
         """Set the moment of `key`, unless it has an earlier one."""
-        if moment < self._moments.get(key, math.inf):
+        if moment < self.moments.get(key, math.inf):
             self.set(key, moment)
 
     def drop(self, key: Hashable) -> None:
         """Forget `key`."""
-        self._moments.pop(key, None)
-
-    @property
-    def due(self) -> float:
-        """The first moment, infinity if there is none."""
-        heap = self._heap
-        while heap and self._moments.get(heap[0][2]) != heap[0][0]:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else math.inf
+        self.moments.pop(key, None)
+        self._note_first()
 
     def pop_due(self, now: float) -> list[Hashable]:
         """Drop and return the keys whose moment has come, the earliest first."""
-        found, heap, moments = [], self._heap, self._moments
+        found, heap, moments = [], self._heap, self.moments
         while heap and heap[0][0] <= now:
             moment, _, key = heapq.heappop(heap)
             if moments.get(key) == moment:
                 del moments[key]
                 found.append(key)
+        self._note_first()
         return found
 
+    def _note_first(self) -> None:
+        heap, moments = self._heap, self.moments
+        while heap and moments.get(heap[0][2]) != heap[0][0]:
+            heapq.heappop(heap)
+        self.due = heap[0][0] if heap else math.inf
+
     def _rebuild(self) -> None:
-        self._heap = [(moment, i, key) for i, (key, moment) in enumerate(self._moments.items())]
+        self._heap = [(moment, i, key) for i, (key, moment) in enumerate(self.moments.items())]
         self._count = len(self._heap)
         heapq.heapify(self._heap)

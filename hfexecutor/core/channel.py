@@ -77,7 +77,7 @@ class Message(NamedTuple):
 
     def has(self, kind: int) -> bool:
         """Say whether an entry of this kind is in it."""
-        return any(entry.kind == kind for entry in self.entries)
+        return kind in [entry.kind for entry in self.entries]
 
 
 class Channel:
@@ -149,8 +149,7 @@ class Channel:
     @property
     def due(self) -> float:
         """When there is something to do for it."""
-        moments = (self.resend_at, self.listening.due, self.fetching.due, self.transfers.due)
-        return min(moments)
+        return min(self.resend_at, self.listening.due, self.fetching.due, self.transfers.due)
 
     # --- the door ----------------------------------------------------------------------------
 
@@ -228,31 +227,35 @@ class Channel:
             owes: The worker has calls to answer.
             since: When it was heard last, or was given calls.
         """
-        if not self.takes_orders:
+        # Asked at each turn, in most of which nothing goes out.
+        is_open = self.door is Door.OPEN
+        if not is_open and not self.takes_orders:
             return []
         commands: list[Send | SendRange | Fetch | Listen] = []
-        moves = bool(self.transfers)  # with most calls nothing does, and each turn costs them time
+        moves = bool(self.transfers)  # with most calls nothing does
         for call in self.transfers.let_in() if moves else ():
             self.outgoing.let_go(call)
-        if self._message is None and (entries := self._compose(now)):
-            self._number += 1
-            self._message = Message(self._number, entries, now)
-            self._tries, self._perhaps = 0, False
-            commands.append(self._send())
-        if moves and self.door is Door.OPEN and not self._late:
+        if self._message is None:
+            entries = self._compose_all(now) if moves else self._compose()
+            if entries:
+                self._number += 1
+                self._message = Message(self._number, entries, now)
+                self._tries, self._perhaps = 0, False
+                commands.append(self._send())
+        if moves and is_open and not self._late:
             commands += self._send_ranges(now)
         # Not at one that is new: the first message shows whether it can be used.
-        if self.fetching and self.door is not Door.NEW:
+        if self.fetching.outcomes and self.door is not Door.NEW:
             commands += self._fetch(now)
-        if self.door is Door.OPEN and self.listening.is_wanted(
-            now, owes=owes, since=since + self.round_trip
-        ):
+        if is_open and self.listening.is_wanted(now, owes=owes, since=since + self.round_trip):
             commands.append(self._listen(now))
         return commands
 
-    def _compose(self, now: float) -> tuple[wire.Entry, ...]:
-        if not self.transfers:
-            return self.outgoing.compose() if self.outgoing.is_urgent else ()
+    def _compose(self) -> tuple[wire.Entry, ...]:
+        return self.outgoing.compose() if self.outgoing.is_urgent else ()
+
+    def _compose_all(self, now: float) -> tuple[wire.Entry, ...]:
+        """Return what is to be said, and what is to be done with buffers before it."""
         if not (self.transfers.is_urgent or self.outgoing.is_urgent):
             return ()
         first = []
@@ -320,7 +323,7 @@ class Channel:
     def _send(self) -> Send:
         assert self._message is not None
         number, entries, _ = self._message
-        size = sum(len(entry.data) for entry in entries)
+        size = sum([len(entry.data) for entry in entries])
         patience = self._rules.knock + size / self._rules.slowest
         assert self._port is not None
         return Send(self._worker, self._job, self._address, self._port, number, entries, patience)

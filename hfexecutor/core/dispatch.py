@@ -100,6 +100,8 @@ def assign(queued: int, views: Sequence[View]) -> list[int]:
     >>> assign(3, [View(slots=2, held=2), View(slots=2, held=0)])
     [1, 2]
     """
+    if len(views) == 1:  # nothing to weigh
+        return [min(queued, room(views[0]))]
     given = [0] * len(views)
     heap = [
         (view.held / view.slots, index, free)

@@ -28,7 +28,7 @@ from hfexecutor.core.launch import IN_DOUBT, LaunchState
 from hfexecutor.core.stages import TERMINAL, phase_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from hfexecutor.core import events as ev
     from hfexecutor.core.call import Call
@@ -159,8 +159,10 @@ class Ends:
         elif not worker.channel.outgoing.take_back(call.id):
             worker.channel.outgoing.kill([call.id])
 
-    def requeue(self, worker: Worker, call_ids: Iterable[int]) -> None:
+    def requeue(self, worker: Worker, call_ids: Collection[int]) -> None:
         """Queue calls again that a worker gives back, or was never given."""
+        if not call_ids:  # each answer to a message says which, and hardly one that there are any
+            return
         calls = (worker.drop(call_id) for call_id in call_ids)
         self._queue_again(call for call in calls if call is not None)
 

@@ -61,7 +61,8 @@ class Listening:
             owes: The worker has calls to answer.
             since: When it was heard last, or was given calls.
         """
-        self.tick(now)
+        if self.due <= now:  # as `tick`, which is a call more: this is asked at each turn
+            self.due = math.inf
         if self._number:
             return False
         if now < self._paused_until:
@@ -71,10 +72,12 @@ class Listening:
             self.is_worth_it = True  # the log has not said it yet
         if self.is_worth_it:
             return owes or self._fruitful
+        if not owes:
+            return False
         silent_at = since + self._rules.listen_after
-        if owes and now < silent_at:
-            self.due = min(self.due, silent_at)
-        return owes and now >= silent_at
+        if now < silent_at <= self.due:
+            self.due = silent_at
+        return now >= silent_at
 
     def tick(self, now: float) -> None:
         """Note that the time has come, if it has."""

@@ -49,7 +49,7 @@ from hfexecutor.core.speculation import SPECULATE, Paces, Speculation
 from hfexecutor.core.spending import MINUTE, Spending
 from hfexecutor.core.state import State
 from hfexecutor.core.storing import Storing
-from hfexecutor.core.tracking import Tracking
+from hfexecutor.core.tracking import POLL, Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -207,12 +207,8 @@ class Machine:
         for event in events:
             self._handlers[type(event)](event)
         # After the events: an answer that has just come makes many a timer pointless.
-        for key in state.agenda.pop_due(now):
-            if isinstance(key, str):
-                if (worker := self.workers.get(key)) is not None:
-                    self._worker_due(worker)
-            elif (act := self._due.get(key)) is not None:
-                act()
+        if now >= state.agenda.due:
+            self._do_what_is_due()
         self._settle()
         commands, state.commands = state.commands, []
         return commands
@@ -222,35 +218,64 @@ class Machine:
         """When :meth:`handle` wants to be called even if nothing has happened."""
         return self._state.agenda.due
 
+    def _do_what_is_due(self) -> None:
+        for key in self._state.agenda.pop_due(self._state.now):
+            if isinstance(key, str):
+                if (worker := self.workers.get(key)) is not None:
+                    self._worker_due(worker)
+            elif (act := self._due.get(key)) is not None:
+                act()
+
     def _settle(self) -> None:
         """Follow up on what has changed, once."""
         state, closing = self._state, self._closing
         if not closing.finished:
             self._bring_together()
         if closing.finished:
-            # The edges are being taken down; who waits for a future is to be told all the same.
-            state.commands = [c for c in state.commands if type(c) in _EVEN_THEN]
-            self._tell_outcomes()
+            self._fall_silent()
             return
-        # At the end no worker is known, nor when somebody has just attached: jobs may be there.
-        unseen = self.adopting is not None and not self.adopting.listed
-        self._tracking.poll(anyway=closing.sweeping or unseen)
-        if state.pending.open:  # nobody else owes anything, so silence would mean nothing
-            state.agenda.bring_forward(PULSE, state.now + state.rules.pulse)
-            if state.pending.may_speculate:
-                state.agenda.bring_forward(SPECULATE, state.now + state.rules.speculate_every)
-        state.agenda.set(MINUTE, state.budget.due)
+        # What is planned is compared here, for in most turns hardly any of it changes.
+        now, planned, polling = state.now, state.agenda.moments, state.polling
+        if polling.due != planned.get(POLL, math.inf) or now >= polling.due:
+            # At the end no worker is known, nor when somebody has just attached: jobs may be there.
+            unseen = self.adopting is not None and not self.adopting.listed
+            self._tracking.poll(anyway=closing.sweeping or unseen)
+        # Where no call is open nobody owes anything, so silence would mean nothing.
+        if state.pending.open and (PULSE not in planned or state.pending.may_speculate):
+            self._plan_looks()
+        if state.budget.due != planned.get(MINUTE, math.inf):
+            state.agenda.set(MINUTE, state.budget.due)
         for worker in state.touched.values():
-            if worker.over:
-                continue
-            # Before its HELLO nothing runs there: all that it has aboard can still be cancelled.
-            if worker.hello is not None:
-                for call in worker.begin_calls(state.claim):
-                    self._drop_cancelled(worker, call)
-            state.commands += worker.send(state.now)
-            state.agenda.set(worker.id, worker.due)
+            if not worker.over:
+                self._follow_up(worker)
         state.touched.clear()
-        self._tell_outcomes()
+        if state.completions:
+            self._tell_outcomes()
+
+    def _follow_up(self, worker: Worker) -> None:
+        """Follow up on what has changed of a worker."""
+        state = self._state
+        # Before its HELLO nothing runs there: all that it has aboard can still be cancelled.
+        if worker.ahead and worker.hello is not None:
+            for call in worker.begin_calls(state.claim):
+                self._drop_cancelled(worker, call)
+        state.commands += worker.send(state.now)
+        if (due := worker.due) != state.agenda.moments.get(worker.id, math.inf):
+            state.agenda.set(worker.id, due)
+
+    def _plan_looks(self) -> None:
+        """Plan to look after silent workers, and for calls that take too long."""
+        state = self._state
+        state.agenda.bring_forward(PULSE, state.now + state.rules.pulse)
+        if state.pending.may_speculate:
+            state.agenda.bring_forward(SPECULATE, state.now + state.rules.speculate_every)
+
+    def _fall_silent(self) -> None:
+        """The edges are being taken down; who waits for a future is to be told all the same."""
+        state = self._state
+        state.commands = [c for c in state.commands if type(c) in _EVEN_THEN]
+        if state.completions:
+            self._tell_outcomes()
 
     def _bring_together(self) -> None:
         """Bring calls and workers together, or part them."""
@@ -268,11 +293,10 @@ class Machine:
             closing.part()
 
     def _tell_outcomes(self) -> None:
+        """Tell of them first, for who waits for one should not wait for anything else."""
         state = self._state
-        if state.completions:
-            # First, for who waits for an outcome should not wait for anything else.
-            state.commands.insert(0, do.Complete(tuple(state.completions)))
-            state.completions = []
+        state.commands.insert(0, do.Complete(tuple(state.completions)))
+        state.completions = []
 
     # --- the user says -----------------------------------------------------------------------
 

@@ -23,11 +23,13 @@ class Outgoing:
     """Collect what has to be said until a message takes it.
 
     Attributes:
+        is_urgent: There is something for which a message should go.
         unsent: Ids of the calls that are on no way to the worker yet.
     """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self.is_urgent = False  # noted, for it is asked for at each turn
         self._calls: deque[Call] = deque()
         self.unsent: set[int] = set()
         self._on_hold: set[int] = set()  # those of them that are to be handed over later
@@ -43,20 +45,6 @@ class Outgoing:
         self._again: list[int] | None = None
         self._leave = False
         self._knock = False
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether there is something for which a message should go."""
-        return bool(
-            self._pieces
-            or self._calls
-            or self._kills
-            or self._recalls
-            or self._leave
-            or self._knock
-            or self._again is not None
-            or len(self._acks) >= self._rules.acks
-        )
 
     @property
     def incomplete(self) -> set[int]:
@@ -86,6 +74,7 @@ class Outgoing:
         """Hand a call over."""
         self._calls.append(call)
         self.unsent.add(call.id)
+        self.is_urgent = True
 
     def hold(self, call: Call) -> None:
         """Note a call that is to be handed over later."""
@@ -97,6 +86,7 @@ class Outgoing:
         if call.id in self._on_hold:
             self._on_hold.discard(call.id)
             self._calls.append(call)
+            self.is_urgent = True
 
     def acknowledge(self, call_id: int) -> None:
         """Say that an outcome is safe here: with what goes anyway, or when many wait.
@@ -110,26 +100,31 @@ class Outgoing:
             self._safe.clear()
         self._safe.add(call_id)
         self._acks.append(call_id)
+        if len(self._acks) >= self._rules.acks:
+            self.is_urgent = True
 
     def kill(self, call_ids: Iterable[int]) -> None:
         """Stop calls: what has begun is killed, what has not is given back."""
         self._kills.update(dict.fromkeys(call_ids))
+        self.is_urgent = self.is_urgent or bool(self._kills)
 
     def recall(self, call_ids: Iterable[int]) -> None:
         """Ask for calls back, as far as they have not begun."""
         self._recalls += call_ids
+        self.is_urgent = self.is_urgent or bool(self._recalls)
 
     def again(self, call_ids: Iterable[int]) -> None:
         """Ask for what was said about these calls to be said again."""
         self._again = list(call_ids)
+        self.is_urgent = True
 
     def leave(self) -> None:
         """Let the worker leave once it has nothing to do."""
-        self._leave = True
+        self._leave = self.is_urgent = True
 
     def knock(self) -> None:
         """Say something, to see that the door opens."""
-        self._knock = True
+        self._knock = self.is_urgent = True
 
     # --- a message ---------------------------------------------------------------------------
 
@@ -145,6 +140,8 @@ class Outgoing:
             entries.append(self._pieces.popleft())
         if not self._pieces:
             entries += self._orders()
+        # All else is in it: orders are left only where pieces are.
+        self.is_urgent = bool(self._pieces)
         return tuple(entries)
 
     def _orders(self) -> list[wire.Entry]:

@@ -166,7 +166,10 @@ class Pending:
     @property
     def waiting(self) -> int:
         """How many calls wait in all."""
-        return sum([queue.waiting for queue in self.queues.values()])
+        waiting = 0
+        for queue in self.queues.values():  # mostly one, and this is asked at each turn
+            waiting += queue.waiting
+        return waiting
 
     def queue(self, kinds: tuple[str, ...]) -> Queue:
         """Return the queue of calls that ask for these kinds."""

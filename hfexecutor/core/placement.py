@@ -43,7 +43,8 @@ class Fleet:
 
     def __init__(self, workers: Iterable[Worker], now: float, taken: int | None = None) -> None:
         self.live = [worker for worker in workers if not worker.is_closing]
-        self.fed = [worker for worker in self.live if worker.takes_calls]
+        # As `takes_calls` says, but for what was asked already.
+        self.fed = [w for w in self.live if w.channel.takes_calls and not w.retiring]
         self.taken = self.slots if taken is None else taken
         self.now = now
         self._kinds: set[str] | None = None  # as far as that was asked
@@ -64,7 +65,7 @@ class Fleet:
     @property
     def slots(self) -> int:
         """How many calls they run at once."""
-        return sum(worker.slots for worker in self.live)
+        return sum([worker.slots for worker in self.live])
 
 
 class Placement:
@@ -181,13 +182,15 @@ class Placement:
 
     # --- who gets what -----------------------------------------------------------------------
 
-    def hand_out(self, queue: Queue, fleet: Fleet) -> list[tuple[Worker, int]]:
-        """Return how many of the queued calls each worker gets now."""
+    def hand_out(self, queue: Queue, fleet: Fleet, *, risky: bool) -> list[tuple[Worker, int]]:
+        """Return how many of the queued calls each worker gets now.
+
+        `risky`: the first of them may have killed a worker.
+        """
         if not fleet.fed:
             return []
         kind = self._kinds.wanted(queue.kinds, fleet.now)
         growing = self.room(kind, fleet) > 0
-        risky = queue.is_risky
         views = [
             worker.view(
                 fleet.now,

@@ -111,18 +111,26 @@ class Scheduling:
     def place(self, broken: HubExecutorError | None) -> None:
         """Bring calls and workers together, unless no call can run."""
         state, pending = self._state, self._state.pending
-        if (why := self._unreachable or broken) is not None and pending.waiting:
-            self._ends.fail_all(why)
-            return
-        queues = self._connect()
-        if not queues:
-            return
+        waiting, queues = pending.waiting, None
+        if waiting:
+            if (why := self._unreachable or broken) is not None:
+                self._ends.fail_all(why)
+                return
+            if not (queues := self._connect()):
+                return
         if state.now < self._place_at:  # it looks at every worker: with many, not at every event
             state.agenda.bring_forward(PLACE, self._place_at)
             return
         self._place_at = state.now + state.rules.deal * len(state.workers)
-        if self._is_settled():
+        if not waiting and self._is_settled():
             return
+        if queues is None:
+            queues = self._connect()
+        if queues:
+            self._place(queues)
+
+    def _place(self, queues: list[Queue]) -> None:
+        state = self._state
         self._reckon()
         fleet = Fleet(state.workers.values(), state.now)
         self._hand_over(queues, fleet)
@@ -132,7 +140,7 @@ class Scheduling:
         # Who is there first, and only for what is left another job.
         for worker in fleet.live:
             self._ends.retire(worker)
-        if pending.waiting:
+        if state.pending.waiting:
             for queue in sorted(queues, key=lambda queue: queue.starved_since):
                 self._start_workers(queue)
             self._make_way(queues)
@@ -141,13 +149,9 @@ class Scheduling:
             self._recall(queues, fleet)
 
     def _is_settled(self) -> bool:
-        """Say whether nothing waits, and every worker runs all that it holds, and goes on."""
+        """Say whether every worker runs all that it holds, and goes on."""
         state = self._state
-        return (
-            not state.pending.waiting
-            and state.hand_over_by == math.inf
-            and all(map(_stays_as_it_is, state.workers.values()))
-        )
+        return state.hand_over_by == math.inf and all(map(_stays_as_it_is, state.workers.values()))
 
     def _reckon(self) -> None:
         """Note how many more jobs of each kind can be paid for."""
@@ -198,8 +202,8 @@ class Scheduling:
         That is where one was taken alone because it may have killed a worker.
         """
         risky, gave = queue.is_risky, False
-        for worker, count in self._placement.hand_out(queue, fleet):
-            if not risky and queue.is_risky:
+        for worker, count in self._placement.hand_out(queue, fleet, risky=risky):
+            if gave and not risky and queue.is_risky:
                 break  # the others' shares were reckoned for calls that may have company
             calls = queue.dequeue(count, math.inf)
             gave = gave or bool(calls)
@@ -309,7 +313,7 @@ class Scheduling:
 def _stays_as_it_is(worker: Worker) -> bool:
     """Say whether a worker runs all that it holds, and goes on: nobody else is to run it."""
     return (
-        worker.has_begun
+        (worker.hello is not None or worker.has_begun)
         and len(worker.held) <= worker.slots
         and not worker.retiring
         and worker.channel.door is not Door.SHUT

@@ -101,7 +101,7 @@ class Worker:
         self.surveyed = False  # it has said so
         # What it holds.
         self.held: dict[int, Call] = {}
-        self._ahead: deque[Call] = deque()  # those that are not known to have begun
+        self.ahead: deque[Call] = deque()  # those that are not known to have begun
         self._begun: set[int] = set()  # those whose futures are running, one for each slot
         self.unsure: set[int] = set()  # those in a message that may not have been delivered
         self.recalling = False  # the answer to a recall has not come yet
@@ -173,7 +173,7 @@ class Worker:
     @property
     def is_closing(self) -> bool:
         """Whether it is on its way out, and gets no more calls."""
-        return self.is_leaving or self.cancelling or self.over or self.bye is not None
+        return self.leave_by < math.inf or self.cancelling or self.over or self.bye is not None
 
     @property
     def takes_calls(self) -> bool:
@@ -278,9 +278,8 @@ class Worker:
     @property
     def due(self) -> float:
         """When it has to be looked at again, if nothing is heard of it until then."""
-        ages_at = math.inf if self.retiring else self.ages_at
-        due = min(self.launch.due, self.channel.due, self.log.due, self.judge_at)
-        return min(due, self.leave_by, ages_at)
+        due = min(self.launch.due, self.channel.due, self.log.due, self.judge_at, self.leave_by)
+        return due if self.retiring else min(due, self.ages_at)
 
     @property
     def ages_at(self) -> float:
@@ -317,7 +316,7 @@ class Worker:
             call.worker = self.id
             self.held[call.id] = call
             self._suspects += call.lost > 0
-        self._ahead.extend(calls)
+        self.ahead.extend(calls)
 
     def begin_calls(self, claim: Callable[[Call], bool]) -> list[Call]:
         """Mark the futures of what runs there as running; return calls that were cancelled.
@@ -326,8 +325,8 @@ class Worker:
         holds, one for each slot. All others wait, and can be cancelled.
         """
         cancelled: list[Call] = []
-        while self._ahead and len(self._begun) < self.slots:
-            call = self._ahead.popleft()
+        while self.ahead and len(self._begun) < self.slots:
+            call = self.ahead.popleft()
             if call.id not in self.held:  # taken back meanwhile
                 continue
             if call.claimed or claim(call):
@@ -345,7 +344,7 @@ class Worker:
             self._begun.discard(call_id)
             self.channel.release(call)
             if not self.held:
-                self._ahead.clear()
+                self.ahead.clear()
         return call
 
     def waits_of(self, kinds: tuple[str, ...]) -> int:
