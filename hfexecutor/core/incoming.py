@@ -142,7 +142,8 @@ class Incoming:
     # --- the news ----------------------------------------------------------------------------
 
     def _note(self, worker: Worker, news: Sequence[ev.News]) -> None:
-        self._tracking.learn_from(worker, news)
+        if (adopting := self._tracking.adopting) is not None:
+            adopting.learn_from(worker, news)
         for item in news:
             kind = type(item)
             if kind is ev.Done:

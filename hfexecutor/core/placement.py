@@ -38,14 +38,13 @@ class Fleet:
     Attributes:
         live: Those that are not on their way out.
         fed: Those that calls can be given to.
-        taken: Slots of all that live, of whichever kind.
     """
 
     def __init__(self, workers: Iterable[Worker], now: float, taken: int | None = None) -> None:
         self.live = [worker for worker in workers if not worker.is_closing]
         # As `takes_calls` says, but for what was asked already.
         self.fed = [w for w in self.live if w.channel.takes_calls and not w.retiring]
-        self.taken = self.slots if taken is None else taken
+        self._taken = taken
         self.now = now
         self._kinds: set[str] | None = None  # as far as that was asked
 
@@ -56,6 +55,11 @@ class Fleet:
         if self._kinds.issubset(kinds):
             return self
         return Fleet([w for w in self.live if w.kind in kinds], self.now, self.taken)
+
+    @property
+    def taken(self) -> int:
+        """Slots of all that live, of whichever kind."""
+        return self.slots if self._taken is None else self._taken
 
     @property
     def held(self) -> int:
@@ -189,6 +193,9 @@ class Placement:
         """
         if not fleet.fed:
             return []
+        first = fleet.fed[0]
+        if len(fleet.fed) == 1 and not risky and first.can_begin(queue.waiting):
+            return [(first, queue.waiting)]  # as comes out below
         kind = self._kinds.wanted(queue.kinds, fleet.now)
         growing = self.room(kind, fleet) > 0
         views = [

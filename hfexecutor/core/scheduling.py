@@ -134,9 +134,13 @@ class Scheduling:
         self._reckon()
         fleet = Fleet(state.workers.values(), state.now)
         self._hand_over(queues, fleet)
-        self._replace(worker for worker in fleet.live if worker.retiring)
+        for worker in fleet.live:
+            if worker.retiring:
+                self._replace(worker)
         for queue in queues:
             self._hand_out(queue, fleet.of(queue.kinds))
+        if not state.pending.waiting and self._is_settled():  # as after one call to an idle worker
+            return
         # Who is there first, and only for what is left another job.
         for worker in fleet.live:
             self._ends.retire(worker)
@@ -154,7 +158,9 @@ class Scheduling:
         return state.hand_over_by == math.inf and all(map(_stays_as_it_is, state.workers.values()))
 
     def _reckon(self) -> None:
-        """Note how many more jobs of each kind can be paid for."""
+        """Note how many more jobs of each kind can be paid for; without a limit any number can."""
+        if not self._state.budget.is_limited:
+            return
         state, door = self._state, not self._state.ports.given_up
         for kind in state.kinds:
             kind.affordable = state.budget.affords(kind.name, door=door)
@@ -268,16 +274,15 @@ class Scheduling:
                 due = queue.starved_since + state.rules.give_way
                 state.agenda.bring_forward(PLACE, max(due, state.now + state.rules.stall))
 
-    def _replace(self, retiring: Iterable[Worker]) -> None:
-        """Part with workers that get no more calls: they end what they run, and leave.
+    def _replace(self, worker: Worker) -> None:
+        """Part with a worker that gets no more calls: it ends what it runs, and leaves.
 
-        Only then others are started, for more calls at once than were asked for may not run.
+        Only then another is started, for more calls at once than were asked for may not run.
         """
-        for worker in retiring:
-            if not worker.held:
-                self._ends.dismiss(worker)
-            elif not worker.recalling and worker.in_vain < self._state.rules.in_vain:
-                self._take_back(worker, worker.not_begun())
+        if not worker.held:
+            self._ends.dismiss(worker)
+        elif not worker.recalling and worker.in_vain < self._state.rules.in_vain:
+            self._take_back(worker, worker.not_begun())
 
     def _take_back(self, worker: Worker, ids: list[int]) -> bool:
         """Take calls back from a worker; say whether it has to be asked for some of them."""

@@ -16,7 +16,6 @@ from hfexecutor.core.channel import Door
 from hfexecutor.core.stages import TERMINAL, Action, Phase, Words, decide, phase_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from hfexecutor.core import events as ev
     from hfexecutor.core.adopting import Adopting
@@ -235,11 +234,6 @@ class Tracking:
             self._ends.remove(worker)
         else:
             self._ends.pass_on(worker, error, attempted=True)
-
-    def learn_from(self, worker: Worker, news: Sequence[ev.News]) -> None:
-        """Learn of the calls of another process as its jobs speak of them."""
-        if self.adopting is not None:
-            self.adopting.learn_from(worker, news)
 
     def has_come_up(self, worker: Worker) -> None:
         """Note that a worker's HELLO was heard."""

@@ -243,6 +243,10 @@ class Worker:
             return self.duration
         return max(self.duration, now - self.progress_at)
 
+    def can_begin(self, count: int) -> bool:
+        """Say whether it can begin so many more calls at once, beside nothing that may kill it."""
+        return len(self.held) + count <= self.slots and not self._suspects
+
     def view(self, now: float, *, alone: bool = False, risk: bool = False) -> dispatch.View:
         """Return what dispatch needs to know; see there for `alone` and `risk`."""
         return dispatch.View(
