@@ -452,31 +452,35 @@ _BY_NAME: Final = frozenset(
 )  # heard only by who asks for it
 
 
+class _Heard(dict[type[Event], tuple["Callable[[Event], object]", ...]]):
+    """By kind of event, who wants to hear of it; found out when it is first asked for."""
+
+    def __init__(self, listeners: list[_Listener]) -> None:
+        super().__init__()
+        self._listeners = listeners
+
+    def __missing__(self, kind: type[Event]) -> tuple[Callable[[Event], object], ...]:
+        wanted = [
+            callback
+            for callback, kinds in self._listeners
+            if (kind not in _BY_NAME if kinds is None else kind in kinds)
+        ]
+        callbacks = self[kind] = tuple(wanted)
+        return callbacks
+
+
 class Events:
     """What happens in a run, for whoever listens; see ``HubExecutor.events``."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of the listeners
         self._listeners: list[_Listener] = []
-        self._callbacks: dict[type[Event], tuple[Callable[[Event], object], ...]] = {}  # as asked
+        self._heard = _Heard([])  # another one whenever these are others
         self._over: Event | None = None
 
     def are_heard(self, kind: type[Event]) -> bool:
         """Say whether anybody wants to hear of events of a kind."""
-        callbacks = self._callbacks.get(kind)  # of most kinds that is known: it is asked of each
-        return bool(self._callbacks_of(kind) if callbacks is None else callbacks)
-
-    def _callbacks_of(self, kind: type[Event]) -> tuple[Callable[[Event], object], ...]:
-        known = self._callbacks  # before the listeners: of older ones an older one is told
-        callbacks = known.get(kind)
-        if callbacks is None:
-            wanted = [
-                callback
-                for callback, kinds in self._listeners
-                if (kind not in _BY_NAME if kinds is None else kind in kinds)
-            ]
-            callbacks = known[kind] = tuple(wanted)
-        return callbacks
+        return bool(self._heard[kind])
 
     def listen(
         self, callback: Callable[[Event], object], *, kinds: Iterable[type[Event]] | None = None
@@ -494,12 +498,12 @@ class Events:
         listener = (callback, None if kinds is None else frozenset(kinds))
         with self._lock:
             self._listeners = [*self._listeners, listener]
-            self._callbacks = {}
+            self._heard = _Heard(self._listeners)
 
         def stop() -> None:
             with self._lock:
                 self._listeners = [one for one in self._listeners if one is not listener]
-                self._callbacks = {}
+                self._heard = _Heard(self._listeners)
 
         return stop
 
@@ -524,9 +528,10 @@ class Events:
 
     def tell(self, event: Event) -> None:
         """Give an event to who listens."""
-        if isinstance(event, RunEnded):
+        kind = type(event)
+        if kind is RunEnded:
             self._over = event
-        for callback in self._callbacks_of(type(event)):
+        for callback in self._heard[kind]:
             try:
                 callback(event)
             except Exception:  # a user's code

@@ -16,7 +16,6 @@ from hfexecutor.core.channel import Door
 from hfexecutor.core.stages import TERMINAL, Action, Phase, Words, decide, phase_of
 
 if TYPE_CHECKING:
-
     from hfexecutor.core import events as ev
     from hfexecutor.core.adopting import Adopting
     from hfexecutor.core.doors import Doors

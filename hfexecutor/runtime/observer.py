@@ -103,20 +103,17 @@ class Observer:
         self, events: Iterable[ev.Event], commands: Iterable[do.Command], now: float
     ) -> None:
         """Tell of what has happened, and of what was done about it."""
+        handlers = self._handlers
         try:
-            self._observe((*events, *commands), now)
+            for one in (*events, *commands):
+                if (handler := handlers.get(type(one))) is not None:
+                    handler(one, now)
+            if self._events.are_heard(public.Transferring):
+                self._tell_moving(now)
+            if self._launching and now - self._launching_since >= GATHER:
+                self._tell_launches(time.time())
         except Exception:  # ours; but what is told of a run is no reason to end it
             logger.exception("internal error in hfexecutor, please report it")
-
-    def _observe(self, all_of_it: tuple[ev.Event | do.Command, ...], now: float) -> None:
-        handlers = self._handlers
-        for one in all_of_it:
-            if (handler := handlers.get(type(one))) is not None:
-                handler(one, now)
-        if self._events.are_heard(public.Transferring):
-            self._tell_moving(now)
-        if self._launching and now - self._launching_since >= GATHER:
-            self._tell_launches(time.time())
 
     def _tell_launches(self, at: float) -> None:
         if self._launching:
@@ -253,10 +250,11 @@ class Observer:
         if self._began_at is None:
             self._began_at = now
             self._tell(public.RunStarted(time.time(), self._name, self._way_back))
-        if self._events.are_heard(public.CallsSubmitted):
-            numbers = tuple([call.number for call in event.calls])
-            names = tuple([call.name for call in event.calls])
-            self._events.tell(public.CallsSubmitted(time.time(), numbers, names))
+        # Not asked whether these are heard, as for calls that are sent and that end: they are what
+        # a run's recorder listens to.
+        numbers = tuple([call.number for call in event.calls])
+        names = tuple([call.name for call in event.calls])
+        self._events.tell(public.CallsSubmitted(time.time(), numbers, names))
         for call in event.calls:
             if call.attachments:
                 self._note_needs(call)
@@ -269,7 +267,7 @@ class Observer:
 
     def _sent(self, command: do.Started, _: float) -> None:
         # Of backups there is an event of their own; which attempt counts, the end will tell.
-        if command.of_two or not self._events.are_heard(public.CallsSent):
+        if command.of_two:
             return
         if numbers := tuple([call.number for call in command.calls]):
             self._events.tell(public.CallsSent(time.time(), numbers, command.job.id))
@@ -360,8 +358,7 @@ class Observer:
         events, at = self._events, time.time()
         if single := events.are_heard(public.CallEnded):
             self._tell_launches(at)
-        if events.are_heard(public.CallsEnded):
-            events.tell(public.CallsEnded(at, tuple(ended)))
+        events.tell(public.CallsEnded(at, tuple(ended)))
         if single:
             for end in ended:
                 events.tell(public.CallEnded(at, *end))

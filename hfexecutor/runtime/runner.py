@@ -110,6 +110,7 @@ class Runner:
         self._stepping = False  # the core, or an edge that it commands, is at work
         self._drained = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf  # when it goes off; infinity without one
         self._setup_error: HubUnavailableError | None = None
         self._edges: dict[type, Callable[[Any], None]] = {}  # none before the thread is ready
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -259,24 +260,23 @@ class Runner:
         if self._inbox:
             events += _taken_from(self._inbox)
         now = self._loop.time()
-        commands = self.machine.handle(events, now)
+        commands, edges = self.machine.handle(events, now), self._edges
         for command in commands:
-            self._edges[type(command)](command)
+            edges[type(command)](command)
         self._observer.observe(events, commands, now)  # last: it looks at futures that have ended
 
     def _set_timer(self) -> None:
-        assert self._loop is not None
         due = self.machine.due
+        if due == self._timer_at:
+            return
+        assert self._loop is not None
         if self._timer is not None:
-            if self._timer.when() == due and not self._timer.cancelled():
-                return
             self._timer.cancel()
-            self._timer = None
-        if due < math.inf:
-            self._timer = self._loop.call_at(due, self._on_time)
+        self._timer_at = due
+        self._timer = None if due == math.inf else self._loop.call_at(due, self._on_time)
 
     def _on_time(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         self._step()
 
     def _break_down(self, error: Exception) -> None:
@@ -406,6 +406,9 @@ class Runner:
 
 def _taken_from(inbox: deque[Call | ev.Event]) -> list[ev.Event]:
     """Take what is in the inbox, in its order: calls in a row are one event."""
+    if len(inbox) == 1:  # one call after the other
+        one = inbox.popleft()
+        return [ev.Submitted((one,)) if isinstance(one, Call) else one]
     events: list[ev.Event] = []
     calls: list[Call] = []
     for _ in range(len(inbox)):  # no more: others go on putting things into it

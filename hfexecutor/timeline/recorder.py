@@ -242,6 +242,11 @@ class Recorder:
         self._last = max(self._last, *calls)
         if self._last > len(self._state) < MOST_CALLS:
             self._grow(min(max(self._last, len(self._state) + _AT_ONCE), MOST_CALLS))
+        if len(calls) == 1:  # one call after the other: each costs its caller time
+            if (place := calls[0] - 1) < len(self._state):
+                self._state[place], self._submitted[place] = _WAITING, event.at
+                self._name[place] = self._names.number(names[0])
+            return
         self._set(calls, (self._state, _WAITING), (self._submitted, event.at))
         if names.count(names[0]) == len(names):
             self._set(calls, (self._name, self._names.number(names[0])))
@@ -252,10 +257,6 @@ class Recorder:
     def _set(self, calls: tuple[int, ...], *values: tuple[array[Any], Any]) -> None:
         """Set a value of each of these calls in each of these columns."""
         known, first, last = len(self._state), calls[0], calls[-1]
-        if first == last <= known:  # one call after the other: each costs its caller time
-            for column, value in values:
-                column[first - 1] = value
-            return
         if last <= known and calls == tuple(range(first, last + 1)):  # nearly always: all at once
             for column, value in values:
                 column[first - 1 : last] = array(column.typecode, (value,)) * len(calls)
@@ -271,12 +272,17 @@ class Recorder:
             column.extend(array(column.typecode, (nothing,)) * more)
 
     def _calls_sent(self, event: events.CallsSent) -> None:
-        self._job_of(event.job_id)
+        if event.job_id not in self._numbers:
+            self._job_of(event.job_id)
         job, calls, known = self._numbers.get(event.job_id, 0), event.calls, len(self._state)
         for call in calls:
             before = self._job[call - 1] if call <= known else 0
             if before and before != job and self._jobs[before - 1].ended is not None:
                 self._keep(Attempt(call, before, self._sent[call - 1]))
+        if len(calls) == 1:  # as above
+            if (place := calls[0] - 1) < known:
+                self._state[place], self._job[place], self._sent[place] = _SENT, job, event.at
+            return
         self._set(calls, (self._state, _SENT), (self._job, job), (self._sent, event.at))
 
     def _call_retried(self, event: events.CallRetried) -> None:
