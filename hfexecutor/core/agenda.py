@@ -18,7 +18,6 @@ class Agenda:
     Attributes:
         moments: Of each key, to be read only: who looks at each turn whether one has changed asks
             here.
-        due: The first of them, infinity if there is none.
 
     >>> agenda = Agenda()
     >>> agenda.set("list", 2.0)
@@ -31,8 +30,9 @@ class Agenda:
 
     def __init__(self) -> None:
         self.moments: dict[Hashable, float] = {}
-        self.due = math.inf  # asked for at each turn, in most of which no moment changes
-        # May hold moments that were moved or dropped since, but not as the first one.
+        self._due = math.inf  # the first one, as it was found last
+        self._changed = False  # since then
+        # May hold moments that were moved or dropped since: they are passed over.
         self._heap: list[tuple[float, int, Hashable]] = []
         self._count = 0  # keys need not be comparable
 
@@ -51,7 +51,7 @@ class Agenda:
         heapq.heappush(self._heap, (moment, self._count, key))
         if len(self._heap) > 64 + 4 * len(self.moments):  # mostly moments that were moved
             self._rebuild()
-        self._note_first()
+        self._changed = True
 
     def bring_forward(self, key: Hashable, moment: float) -> None:
         """Set the moment of `key`, unless it has an earlier one."""
@@ -61,7 +61,18 @@ class Agenda:
     def drop(self, key: Hashable) -> None:
         """Forget `key`."""
         self.moments.pop(key, None)
-        self._note_first()
+        self._changed = True
+
+    @property
+    def due(self) -> float:
+        """The first moment, infinity if there is none."""
+        if self._changed:  # this is asked at each turn, in most of which no moment changes
+            heap, moments = self._heap, self.moments
+            while heap and moments.get(heap[0][2]) != heap[0][0]:
+                heapq.heappop(heap)
+            self._due = heap[0][0] if heap else math.inf
+            self._changed = False
+        return self._due
 
     def pop_due(self, now: float) -> list[Hashable]:
         """Drop and return the keys whose moment has come, the earliest first."""
@@ -71,14 +82,8 @@ class Agenda:
             if moments.get(key) == moment:
                 del moments[key]
                 found.append(key)
-        self._note_first()
+        self._changed = True
         return found
-
-    def _note_first(self) -> None:
-        heap, moments = self._heap, self.moments
-        while heap and moments.get(heap[0][2]) != heap[0][0]:
-            heapq.heappop(heap)
-        self.due = heap[0][0] if heap else math.inf
 
     def _rebuild(self) -> None:
         self._heap = [(moment, i, key) for i, (key, moment) in enumerate(self.moments.items())]

@@ -149,7 +149,8 @@ class Channel:
     @property
     def due(self) -> float:
         """When there is something to do for it."""
-        return min(self.resend_at, self.listening.due, self.fetching.due, self.transfers.due)
+        due = min(self.resend_at, self.listening.due, self.fetching.due)
+        return min(due, self.transfers.due) if self.transfers.used else due
 
     # --- the door ----------------------------------------------------------------------------
 
@@ -232,16 +233,16 @@ class Channel:
         if not is_open and not self.takes_orders:
             return []
         commands: list[Send | SendRange | Fetch | Listen] = []
-        moves = bool(self.transfers)  # with most calls nothing does
-        for call in self.transfers.let_in() if moves else ():
-            self.outgoing.let_go(call)
-        if self._message is None:
-            entries = self._compose_all(now) if moves else self._compose()
-            if entries:
-                self._number += 1
-                self._message = Message(self._number, entries, now)
-                self._tries, self._perhaps = 0, False
-                commands.append(self._send())
+        moves = self.transfers.used and bool(self.transfers)  # with most calls nothing does
+        if moves:
+            for call in self.transfers.let_in():
+                self.outgoing.let_go(call)
+        urgent = self.outgoing.is_urgent or (moves and self.transfers.is_urgent)
+        if urgent and self._message is None and (entries := self._compose(now)):
+            self._number += 1
+            self._message = Message(self._number, entries, now)
+            self._tries, self._perhaps = 0, False
+            commands.append(self._send())
         if moves and is_open and not self._late:
             commands += self._send_ranges(now)
         # Not at one that is new: the first message shows whether it can be used.
@@ -251,13 +252,9 @@ class Channel:
             commands.append(self._listen(now))
         return commands
 
-    def _compose(self) -> tuple[wire.Entry, ...]:
-        return self.outgoing.compose() if self.outgoing.is_urgent else ()
-
-    def _compose_all(self, now: float) -> tuple[wire.Entry, ...]:
-        """Return what is to be said, and what is to be done with buffers before it."""
-        if not (self.transfers.is_urgent or self.outgoing.is_urgent):
-            return ()
+    def _compose(self, now: float) -> tuple[wire.Entry, ...]:
+        if not self.transfers:
+            return self.outgoing.compose()
         first = []
         if names := b"".join(self.transfers.to_drop()):
             first.append(wire.Entry(wire.DROP, self._number, 0, 1, names))
@@ -339,7 +336,7 @@ class Channel:
             return None
         self._message, self.resend_at, self.round_trip = None, math.inf, seconds
         self._nearest = min(self._nearest, seconds)
-        for entry in message.entries:
+        for entry in message.entries if self.transfers.used else ():
             if entry.kind == wire.DROP:
                 self.transfers.dropped(wire.names_of(entry.data))
         return message

@@ -135,9 +135,10 @@ class Outgoing:
             entries.append(_ids(wire.ACK, self._acks))
             self._acks, self._knock = [], False
         room = self._rules.message
-        while self._cut() and (size := wire.entry_size(self._pieces[0])) <= room:
+        pieces = self._pieces
+        while (pieces or self._cut()) and (size := wire.entry_size(pieces[0])) <= room:
             room -= size
-            entries.append(self._pieces.popleft())
+            entries.append(pieces.popleft())
         if not self._pieces:
             entries += self._orders()
         # All else is in it: orders are left only where pieces are.
@@ -161,7 +162,7 @@ class Outgoing:
         return orders
 
     def _cut(self) -> bool:
-        """Cut the next call to a message's size; False when there is none."""
+        """Cut the next call to a message's size, when no other is; False when there is none."""
         while self._calls and not self._pieces:
             call = self._calls.popleft()
             # Else it was taken back meanwhile, and perhaps given again, to wait.

@@ -34,10 +34,6 @@ class CallTimes:
         self.longest = max(self.longest, limit or 0.0)
         return before != (self.endless, self.longest)
 
-    def needed(self, seen: float) -> float:
-        """Return the seconds that another call may take where the longest so far took `seen`."""
-        return max(self.longest, seen) if self.endless else self.longest
-
 
 class Queue:
     """Calls that no worker holds, and that ask for the same kinds of workers, in their order.

@@ -88,7 +88,7 @@ class State:
         """Return the worker that there is news of, touched; None if it is over."""
         worker = self.workers.get(worker_id)
         if worker is not None:
-            self.touch(worker)
+            self.touched[worker_id] = worker
         return worker
 
     @property

@@ -67,11 +67,13 @@ class Transfers:
     """The buffers of one worker.
 
     Attributes:
+        used: There was a call with buffers: without, as with most workers, there is nothing to do.
         again_at: When ranges may be sent again after one has failed; infinity if they may now.
     """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self.used = False
         self._waiting: dict[int, Call] = {}  # by id, in their order
         self._let_in: dict[int, Call] = {}  # whose buffers are there, or come
         self._wanted: dict[bytes, int] = {}  # by how many of those
@@ -111,6 +113,7 @@ class Transfers:
 
     def aboard(self, call: Call) -> None:
         """Note a call that has its buffers with it in the launch request."""
+        self.used = True
         self._let_in[call.id] = call
         for buffer in call.buffers:
             self._kept[buffer.name] = buffer.size
@@ -123,6 +126,7 @@ class Transfers:
 
     def wait(self, call: Call) -> None:
         """Take a call that needs buffers, to be handed over when they are there."""
+        self.used = True
         self._waiting[call.id] = call
 
     def release(self, call_id: int) -> None:

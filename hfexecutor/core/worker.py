@@ -295,7 +295,9 @@ class Worker:
         """
         if self.hello is None or self.port is None:  # without a door it is given nothing later
             return math.inf
-        ages_at = self.runs_since + self._lifetime - self._times.needed(self.longest)
+        times = self._times
+        needed = max(times.longest, self.longest) if times.endless else times.longest
+        ages_at = self.runs_since + self._lifetime - needed
         return ages_at if self.served else max(ages_at, self.greeted_at + self._rules.door_wait)
 
     # --- what it is given --------------------------------------------------------------------

@@ -12,7 +12,6 @@ happened is gathered, given to the core, and what the core says is handed to the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import os
@@ -207,8 +206,10 @@ class Runner:
         self._inbox.append(event)
         if not self._awake and self._loop is not None:
             self._awake = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing is left to do
+            try:  # noqa: SIM105 - dearer, and this is done in `submit`
                 self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:  # the loop is closed: nothing is left to do
+                pass
 
     # --- on the loop -------------------------------------------------------------------------
 
@@ -248,7 +249,8 @@ class Runner:
             self._handle()
             while self._events:
                 self._handle()
-            self._set_timer()
+            if (due := self.machine.due) != self._timer_at:
+                self._set_timer(due)
         except Exception as error:  # nobody would wait for anything any more
             self._break_down(error)
         finally:
@@ -265,10 +267,7 @@ class Runner:
             edges[type(command)](command)
         self._observer.observe(events, commands, now)  # last: it looks at futures that have ended
 
-    def _set_timer(self) -> None:
-        due = self.machine.due
-        if due == self._timer_at:
-            return
+    def _set_timer(self, due: float) -> None:
         assert self._loop is not None
         if self._timer is not None:
             self._timer.cancel()
