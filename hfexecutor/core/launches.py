@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from hfexecutor.core.storing import Storing
     from hfexecutor.errors import HubExecutorError
 
-__all__ = ["RETRY", "Launches"]
+__all__ = ["MINUTE", "RETRY", "Launches"]
 
 PORTS = (20_000, 32_000)  # below the ports that systems hand out by themselves
+MINUTE = ("minute",)  # on the agenda: the minute of a job is nearly over
 RETRY = ("retry",)  # on the agenda: the Hub may let us have more jobs again
 
 
@@ -96,6 +97,7 @@ class Launches:
         worker.launched_at = state.now
         worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job
         state.budget.sent(worker.id, state.now)
+        state.agenda.set(MINUTE, state.budget.due)
         state.touch(worker)
         calls = tuple(worker.held.values())
         state.do(

@@ -38,7 +38,7 @@ from hfexecutor.core.closing import PART, SWEEP, Closing
 from hfexecutor.core.doors import Doors
 from hfexecutor.core.ends import Ends
 from hfexecutor.core.incoming import Incoming
-from hfexecutor.core.launches import RETRY, Launches
+from hfexecutor.core.launches import MINUTE, RETRY, Launches
 from hfexecutor.core.placement import Placement
 from hfexecutor.core.probing import PULSE, Probing
 from hfexecutor.core.retries import AGAIN, Retries
@@ -46,7 +46,7 @@ from hfexecutor.core.scarcity import Scarcity
 from hfexecutor.core.scheduling import Scheduling
 from hfexecutor.core.sharing import Sharing
 from hfexecutor.core.speculation import SPECULATE, Paces, Speculation
-from hfexecutor.core.spending import MINUTE, Spending
+from hfexecutor.core.spending import Spending
 from hfexecutor.core.state import State
 from hfexecutor.core.storing import Storing
 from hfexecutor.core.tracking import POLL, Tracking
@@ -243,8 +243,6 @@ class Machine:
         # Where no call is open nobody owes anything, so silence would mean nothing.
         if state.pending.open and (PULSE not in planned or state.pending.may_speculate):
             self._plan_looks()
-        if state.budget.due != planned.get(MINUTE, math.inf):
-            state.agenda.set(MINUTE, state.budget.due)
         for worker in state.touched.values():
             if not worker.over:
                 self._follow_up(worker)
@@ -285,7 +283,7 @@ class Machine:
             if closing.aborted:
                 closing.stop_all()
         elif state.pending.open and not closing.aborted:
-            self._scheduling.place(self.broken)
+            self._scheduling.place(self._incoming.broken)
         if closing.detached is not None and not closing.aborted:
             closing.let_go()
         # Not before: a call that comes back needs a worker, and a new one would be a cold start.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hfexecutor.core import failures
 from hfexecutor.core.ends import Verdict
+from hfexecutor.core.launches import MINUTE
 
 if TYPE_CHECKING:
     from hfexecutor.core.call import Call
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from hfexecutor.core.worker import Worker
     from hfexecutor.errors import CostLimitError
 
-__all__ = ["MINUTE", "Spending"]
-
-MINUTE = ("minute",)  # on the agenda: the minute of a job is nearly over
+__all__ = ["Spending"]
 
 
 class Spending:
@@ -37,7 +36,9 @@ class Spending:
         """Grant the minutes that are about to begin; end the jobs for which nothing is left."""
         state = self._state
         busy = {worker.id for worker in state.workers.values() if worker.held}
-        for worker_id in state.budget.expire(state.now, busy):
+        ended = state.budget.expire(state.now, busy)
+        state.agenda.set(MINUTE, state.budget.due)
+        for worker_id in ended:
             self._end(state.workers[worker_id])
 
     def _end(self, worker: Worker) -> None:

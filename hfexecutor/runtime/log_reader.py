@@ -76,7 +76,7 @@ class LogReader:
 
     def _parse(self, reading: _Reading, lines: list[LogLine]) -> None:
         parser = self._links.of(reading.worker).parser
-        news = news_of(parser.feed(line.text for line in lines))
+        news = news_of(parser.feed([line.text for line in lines]))
         self._tell(
             Heard(
                 reading.worker,

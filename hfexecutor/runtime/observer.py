@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ class Observer:
         self._moving = public.Transferring(0.0)  # as it was told last
         self._moving_since = 0.0
         in_transit = self._in_transit = InTransit()
-        self._handlers: dict[type, Callable[[Any, float], None]] = {
+        handlers: dict[type, Callable[[Any, float], None]] = {
             ev.Submitted: self._submitted,
             ev.Aborted: self._aborted,
             ev.Detached: self._detached,
@@ -98,6 +98,7 @@ class Observer:
             do.Forget: self._forget,
             do.Report: self._report,
         }
+        self._handlers = defaultdict(lambda: _pass_over, handlers)
 
     def observe(
         self, events: Iterable[ev.Event], commands: Iterable[do.Command], now: float
@@ -106,8 +107,7 @@ class Observer:
         handlers = self._handlers
         try:
             for one in (*events, *commands):
-                if (handler := handlers.get(type(one))) is not None:
-                    handler(one, now)
+                handlers[type(one)](one, now)
             if self._events.are_heard(public.Transferring):
                 self._tell_moving(now)
             if self._launching and now - self._launching_since >= GATHER:
@@ -397,3 +397,7 @@ class Observer:
             dollars=self._machine.dollars(now),
         )
         self._tell(event)
+
+
+def _pass_over(_: Any, __: float) -> None:
+    """Tell nothing of it."""

@@ -17,6 +17,7 @@ import math
 import os
 import random
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ class Runner:
         self._setup_error: HubUnavailableError | None = None
         self._edges: dict[type, Callable[[Any], None]] = {}  # none before the thread is ready
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._time: Callable[[], float] = time.monotonic  # the loop's clock, once there is one
         # Not a daemon: like the stdlib's executors, a script that ends waits for its calls.
         self._thread = threading.Thread(target=self._run, name="hfexecutor-pool")
         # Not asked of the thread: before Python 3.13 one whose join() is interrupted by Ctrl-C
@@ -130,6 +132,7 @@ class Runner:
         self._pid = os.getpid()
         # Not what a program has chosen, as uvloop: of that a timer may have no time.
         self._loop = asyncio.SelectorEventLoop()
+        self._time = self._loop.time
         make_ready(self._loop)
         self._thread.start()
 
@@ -220,13 +223,13 @@ class Runner:
         price of the rest. One call after the other is taken at once; calls that come within
         fractions of a millisecond are taken together.
         """
-        assert self._loop is not None
-        inbox, now = self._inbox, self._loop.time()
+        inbox, now = self._inbox, self._time()
         burst = now - self._drained < BURST
         self._drained = now
         if not burst or not inbox:
             self._awake = False  # first: what comes from now on wakes the loop again
         else:
+            assert self._loop is not None
             self._loop.call_later(GATHER, self._drain)
         if inbox:
             self._step()
@@ -257,11 +260,10 @@ class Runner:
             self._stepping = False
 
     def _handle(self) -> None:
-        assert self._loop is not None
         events, self._events = self._events, []
         if self._inbox:
             events += _taken_from(self._inbox)
-        now = self._loop.time()
+        now = self._time()
         commands, edges = self.machine.handle(events, now), self._edges
         for command in commands:
             edges[type(command)](command)
