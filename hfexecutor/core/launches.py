@@ -95,7 +95,7 @@ class Launches:
             worker.channel.relaunched(worker.held.values())
         worker.launch.post(state.now)
         worker.launched_at = state.now
-        worker.runs_since = min(worker.runs_since, state.now)  # a former request may have a job
+        worker.may_run(min(worker.runs_since, state.now))  # a former request may have a job
         state.budget.sent(worker.id, state.now)
         state.agenda.set(MINUTE, state.budget.due)
         state.touch(worker)

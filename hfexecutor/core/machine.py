@@ -301,6 +301,7 @@ class Machine:
     def _submitted(self, event: ev.Submitted) -> None:
         if self.pending.enter(event.calls):
             for worker in self.workers.values():
+                worker.forget_age()
                 self._state.touch(worker)
         self._scheduling.submitted(event.calls)
 
@@ -421,6 +422,7 @@ class Machine:
         held = 0
         for worker in self.workers.values():
             assert not worker.over, worker
+            assert worker.ages_at == worker.reckon_age(), worker
             for call in worker.held.values():
                 assert call.worker == worker.id, (call, worker)
                 assert call.id in self.pending.open, call

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from hfexecutor.core.call import Call, CallOptions
 
@@ -49,13 +49,14 @@ class Queue:
             infinity while that is not so.
     """
 
-    def __init__(self, kinds: tuple[str, ...], still_open: Container[int]) -> None:
+    def __init__(self, kinds: tuple[str, ...], pending: Pending) -> None:
         self.kinds = kinds
         self.waiting = 0
         self.duration: float | None = None
         self.scheduling_timeout = math.inf
         self.starved_since = math.inf
-        self._open = still_open
+        self._pending = pending
+        self._open = pending.open
         # May hold calls that are not open any more: they are passed over.
         self._calls: deque[Call] = deque()
 
@@ -105,7 +106,7 @@ class Queue:
             calls.append(queued.popleft())
             if call.lost:
                 break
-        self.waiting -= len(calls)
+        self._count(-len(calls))
         return calls
 
     def put_suspects_last(self) -> None:
@@ -115,23 +116,27 @@ class Queue:
     def append(self, call: Call) -> None:
         """Put a call last."""
         self._calls.append(call)
-        self.waiting += 1
+        self._count(1)
 
     def prepend(self, call: Call) -> None:
         """Put a call first."""
         self._calls.appendleft(call)
-        self.waiting += 1
+        self._count(1)
 
     def take(self, call: Call) -> None:
         """Take this call out: a worker turns out to hold it."""
         self._calls.remove(call)
-        self.waiting -= 1
+        self._count(-1)
 
     def pass_over(self) -> None:
         """Note that one of its calls is open no longer."""
-        self.waiting -= 1
+        self._count(-1)
         if not self.waiting:
             self._calls.clear()
+
+    def _count(self, more: int) -> None:
+        self.waiting += more
+        self._pending.waiting += more
 
 
 class Pending:
@@ -139,6 +144,7 @@ class Pending:
 
     Attributes:
         open: All calls whose future is not done.
+        waiting: How many of them wait in all, in whichever queue; this is asked at each turn.
         queues: By the kinds that their calls ask for; those that were ever asked for.
         attempts: By number, the ids of those that were submitted under another one.
         times: How long calls may run.
@@ -147,6 +153,7 @@ class Pending:
 
     def __init__(self) -> None:
         self.open: dict[int, Call] = {}
+        self.waiting = 0
         self.queues: dict[tuple[str, ...], Queue] = {}
         self.attempts: dict[int, list[int]] = {}
         self.times = CallTimes()
@@ -159,19 +166,11 @@ class Pending:
     def __repr__(self) -> str:
         return f"<Pending {len(self.open)} open, {self.waiting} waiting>"
 
-    @property
-    def waiting(self) -> int:
-        """How many calls wait in all."""
-        waiting = 0
-        for queue in self.queues.values():  # mostly one, and this is asked at each turn
-            waiting += queue.waiting
-        return waiting
-
     def queue(self, kinds: tuple[str, ...]) -> Queue:
         """Return the queue of calls that ask for these kinds."""
         queue = self.queues.get(kinds)
         if queue is None:
-            queue = self.queues[kinds] = Queue(kinds, self.open)
+            queue = self.queues[kinds] = Queue(kinds, self)
         return queue
 
     def enter(self, calls: Iterable[Call]) -> bool:

@@ -133,7 +133,8 @@ class Scheduling:
         state = self._state
         self._reckon()
         fleet = Fleet(state.workers.values(), state.now)
-        self._hand_over(queues, fleet)
+        if state.hand_over_by < math.inf:
+            self._hand_over(queues, fleet)
         for worker in fleet.live:
             if worker.retiring:
                 self._replace(worker)
@@ -172,8 +173,6 @@ class Scheduling:
         have killed a worker has company then, and comes after it.
         """
         state = self._state
-        if state.hand_over_by == math.inf:
-            return
         coming = any(w.hello is None or w.channel.door is Door.AWAITED for w in fleet.live)
         if coming and state.now < state.hand_over_by:
             state.agenda.bring_forward(PLACE, state.hand_over_by)

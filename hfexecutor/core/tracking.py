@@ -74,7 +74,7 @@ class Tracking:
                 self._see(worker, job)
                 if worker.phase is Phase.WAITING and not state.adopted:
                     waited_until = event.asked - state.rules.lag  # a list is late by that at most
-                    worker.runs_since = max(worker.runs_since, waited_until)
+                    worker.may_run(max(worker.runs_since, waited_until))
                     state.budget.waits(worker.id, waited_until)
             elif job.id in alive and self.adopting is None and self._is_stray(job):
                 text = f"cancelling job {job.id}: another one answers its launch"

@@ -84,7 +84,7 @@ class Worker:
         self.channel = self._new_channel()
         self.log = LogReading(worker_id, rules)
         self.launched_at = now
-        self.runs_since = math.inf  # when its job may have begun, at the earliest
+        self.runs_since = math.inf  # when its job may have begun, at the earliest: see `may_run`
         # What the Hub says.
         self.job: JobSeen | None = None
         self.phase = Phase.UNCLEAR
@@ -293,12 +293,26 @@ class Worker:
         longest that it has run. Where that leaves no time it takes one all the same, as its
         successor would have no more of it.
         """
+        if self._ages_at is None:  # asked at each turn, in hardly any of which it changes
+            self._ages_at = self.reckon_age()
+        return self._ages_at
+
+    def reckon_age(self) -> float:
+        """Return what `ages_at` should be; whatever changes a part of it has it forgotten."""
         if self.hello is None or self.port is None:  # without a door it is given nothing later
             return math.inf
         times = self._times
         needed = max(times.longest, self.longest) if times.endless else times.longest
         ages_at = self.runs_since + self._lifetime - needed
         return ages_at if self.served else max(ages_at, self.greeted_at + self._rules.door_wait)
+
+    def forget_age(self) -> None:
+        """Note that something has changed that `ages_at` depends on."""
+        self._ages_at = None
+
+    def may_run(self, since: float) -> None:
+        """Note when its job may have begun, at the earliest."""
+        self.runs_since, self._ages_at = since, None
 
     # --- what it is given --------------------------------------------------------------------
 
@@ -317,7 +331,8 @@ class Worker:
         self.channel.give(calls)
 
     def _hold(self, calls: list[Call]) -> None:
-        self.served = self.served or bool(calls)
+        if calls and not self.served:
+            self.served, self._ages_at = True, None
         for call in calls:
             call.worker = self.id
             self.held[call.id] = call
@@ -378,12 +393,12 @@ class Worker:
 
     def take_port(self, port: int | None) -> None:
         """Have a door after all, of which nothing was known."""
-        self.port, self.one_shot = port, port is None
+        self.port, self.one_shot, self._ages_at = port, port is None, None
         self.channel = self._new_channel()
 
     def give_up_port(self) -> None:
         """Be launched without a port."""
-        self.port, self.one_shot = None, True
+        self.port, self.one_shot, self._ages_at = None, True, None
         self.channel = self._new_channel()
 
     def _new_channel(self) -> Channel:
@@ -399,6 +414,7 @@ class Worker:
 
     _ran = False  # its job was seen running
     _description: str | None = None
+    _ages_at: float | None = None  # None: to be reckoned anew
 
     def read_log(self, now: float) -> ReadLog:
         """Read its log from the start."""
@@ -431,7 +447,7 @@ class Worker:
         """Take its HELLO."""
         self.hello, self._description = hello, None
         self.progress_at, self.probe_after = now, self._rules.probe
-        self.greeted_at = min(self.greeted_at, now)
+        self.greeted_at, self._ages_at = min(self.greeted_at, now), None
         if hello.slots is not None and hello.slots > 0:
             self.slots = hello.slots
 
@@ -447,7 +463,8 @@ class Worker:
         self.progress_at, self.in_vain = now, 0
         self.probe_after = max(self._rules.probe, 4 * seconds)
         self.answers += 1
-        self.longest = max(self.longest, seconds)
+        if seconds > self.longest:
+            self.longest, self._ages_at = seconds, None
         mean = self.duration or 0.0
         self.duration = mean + max(_SMOOTHING, 1 / self.answers) * (seconds - mean)
 

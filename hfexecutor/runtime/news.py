@@ -34,15 +34,18 @@ logger = logging.getLogger("hfexecutor")
 
 def news_of(entries: Iterable[wire.Entry]) -> tuple[News, ...]:
     """Return what these entries say; what cannot be read is left out, with a warning."""
-    found = []
+    found: list[News] = []
     for entry in entries:
         read = _READERS.get(entry.kind)
         if read is None:
             continue
         try:
-            found.append(read(entry))
+            news = read(entry)
         except (outcomes.OutcomeError, wire.FrameError, ValueError) as error:
             logger.warning("a job says something that cannot be read: %s", error)
+        else:
+            if news is not None:
+                found.append(news)
     return tuple(found)
 
 
@@ -57,6 +60,11 @@ def _large(entry: wire.Entry) -> Large:
     if len(layout) % 2 or sum(layout[1::2]) + outcomes.HEAD_BYTES > size:
         raise wire.FrameError("a layout that does not fit")
     return Large(entry.call, size, tuple(layout))
+
+
+def _given_back(entry: wire.Entry) -> GivenBack | None:
+    # Each answer says which calls come back, and hardly one that there are any.
+    return GivenBack(wire.unpack_ids(entry.data)) if entry.data else None
 
 
 def _hello(entry: wire.Entry) -> Hello:
@@ -85,12 +93,12 @@ def _bye(entry: wire.Entry) -> Bye:
     return Bye(_number(words, "calls", -1), bool(words.get("returned")))
 
 
-_READERS: dict[int, Callable[[wire.Entry], News]] = {
+_READERS: dict[int, Callable[[wire.Entry], News | None]] = {
     wire.OUTCOME: _done,
     wire.LARGE: _large,
     wire.HELD: lambda entry: Held(wire.unpack_ids(entry.data)),
     wire.KEY: lambda entry: Keyed(entry.call, *wire.unpack_key(entry.data)),
-    wire.RECALL: lambda entry: GivenBack(wire.unpack_ids(entry.data)),
+    wire.RECALL: _given_back,
     wire.STATE: lambda entry: Unacknowledged(_number(_words(entry.data), "unacked")),
     wire.HELLO: _hello,
     wire.INSTALL: _installing,
