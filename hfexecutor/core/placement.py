@@ -195,7 +195,8 @@ class Placement:
             return []
         first = fleet.fed[0]
         if len(fleet.fed) == 1 and not risky and first.can_begin(queue.waiting):
-            return [(first, queue.waiting)]  # as comes out below
+            # As comes out below: calls that can begin at once nothing else decides about.
+            return [(first, queue.waiting)]
         kind = self._kinds.wanted(queue.kinds, fleet.now)
         growing = self.room(kind, fleet) > 0
         views = [

@@ -81,6 +81,12 @@ def test_every_slot_may_be_used(view):
     assert allowance(view) >= view.slots
 
 
+@given(st.integers(0, 130), views)
+def test_a_worker_gets_what_it_can_begin_at_once_whatever_else_is_true_of_it(queued, view):
+    if view.held + queued <= view.slots:
+        assert assign(queued, [view]) == [queued]
+
+
 @given(views, seconds)
 def test_the_longer_calls_take_the_fewer_are_held_ahead(view, more):
     if view.duration is not None:
