@@ -90,7 +90,7 @@ class Log:
         """Write an entry in one of the next lines."""
         size = entry_size(entry)
         if self._size + size > MAX_BODY and self._entries:
-            self._close_line()
+            self.close_line()
         self._entries.append(entry)
         self._size += size
 
@@ -182,7 +182,7 @@ class Log:
             entry for call, data in said for entry in (*self.keys_of((call,)), _outcome(call, data))
         ]
         if entries:
-            self._close_line()
+            self.close_line()
             self.lines.append(self._writer.lines(entries))
 
     def show(self, call: int, number: int, joined: bool, text: bytes) -> None:
@@ -190,7 +190,7 @@ class Log:
         fluent = self._speaker == (call, number - 1) and number % _SPEAKER_EVERY and not joined
         if not fluent:
             self.add(Entry(SPEAKER, call, 0, 1, pack_speaker(number, joined=joined)))
-            self._close_line()
+            self.close_line()
         self._speaker = (call, number)
         self.lines.append(iter((text,)))
         self._fresh += 1
@@ -231,7 +231,7 @@ class Log:
                 # Wait longer while one line follows the other; begin again after a pause.
                 pause = now - due >= _LONGEST_GAP
                 self._gap = _SHORTEST_GAP if pause else min(2 * self._gap, _LONGEST_GAP)
-                self._close_line()
+                self.close_line()
                 self._written_at, self._closed = now, False
         if self.unacknowledged.look_at <= self._fresh:
             self.repeat(self.unacknowledged.out_of_sight(self._fresh))
@@ -288,7 +288,8 @@ class Log:
             self.add(Entry(HELD, 0, 0, 1, pack_ids(due[start : start + _HELD_AT_ONCE])))
         self._add_keys(due)
 
-    def _close_line(self) -> None:
+    def close_line(self) -> None:
+        """Let what waits for company be written without it."""
         if self._entries:
             entries, self._entries, self._size = self._entries, [], 0
             self.lines.append(self._writer.lines(entries))

@@ -5,7 +5,9 @@
 around it as well. Whoever drives it does this, over and over:
 
 1. Tell what has happened, with the time: `start` and `greet`, once; then `message`, `range`,
-   `forked`, `fork_failed`, `output`, `result`, `stopped`, `ended`, `terminate`.
+   `forked`, `fork_failed`, `output`, `result`, `stopped`, `ended`, `terminate`. Between `start` and
+   `greet` there may be one step, and after `greet` the log is written before the next one: the
+   first call that is given may be the end of the worker, and HELLO has to be out by then.
 2. Call ``step(now)`` and carry out the effects (:mod:`.effects`) in their order; some of them are
    answered by what is told next (Fork by `forked`, Stop by `stopped`, Install by `installed` or
    `install_failed`, Load by `loaded`). Do so until there is none. A Reply is for the `ticket` of an
@@ -164,6 +166,8 @@ class Machine:
         else:
             self._awaits_visit, self._idle_since = not self._had_calls, None
             self.log.introduce(hello, now)
+        # At once: without it, who looks at the end of a job takes it for one that never began.
+        self.log.close_line()
 
     def message(
         self, message: bytes | bytearray, now: float, ticket: int = 0

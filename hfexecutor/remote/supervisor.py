@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .child_setup import ChildPipes
-    from .effects import Install
+    from .effects import Effect, Install
     from .http_server import HTTPServer
     from .installer import Installation
     from .messages import Reply
@@ -107,11 +107,12 @@ class Supervisor:
         self._loop.on_broken(self._log, self._lose_log)
         clock = round(time.time(), 4)
         self._machine.start(self._loop.clock())
-        pipes = self._act()
+        pipes = self._do(self._machine.step(self._loop.clock()))
         if pipes is not None:
             return pipes
         door = self._open_door()  # while the first child starts
         self._machine.greet(*door, self._loop.clock(), clock=clock)
+        self._write_log()  # before any call is given: it may be the end of us
         while True:
             pipes = self._act()
             if pipes is not None:
@@ -150,22 +151,26 @@ class Supervisor:
     def _act(self) -> ChildPipes | None:
         """Do what the machine wants, until it wants nothing."""
         while wanted := self._machine.step(self._loop.clock()):
-            gives_only = True
-            for effect in wanted:
-                if isinstance(effect, effects.Give):
-                    self._processes[effect.slot].give(effect)
-                    continue
-                gives_only = False
-                if isinstance(effect, effects.Fork):
-                    pipes = self._fork(effect)
-                    if pipes is not None:
-                        return pipes
-                elif effect.slot >= 0:
-                    _TO_A_PROCESS[type(effect)](self._processes[effect.slot])
-                else:
-                    self._deeds[type(effect)](effect)
-            if gives_only:  # that tells the machine nothing new, and is what most messages lead to
+            pipes = self._do(wanted)
+            if pipes is not None:
+                return pipes
+            # To give calls tells the machine nothing new, and is all that most messages lead to.
+            if all(isinstance(effect, effects.Give) for effect in wanted):
                 break
+        return None
+
+    def _do(self, wanted: Iterable[Effect]) -> ChildPipes | None:
+        for effect in wanted:
+            if isinstance(effect, effects.Give):
+                self._processes[effect.slot].give(effect)
+            elif isinstance(effect, effects.Fork):
+                pipes = self._fork(effect)
+                if pipes is not None:
+                    return pipes
+            elif effect.slot >= 0:
+                _TO_A_PROCESS[type(effect)](self._processes[effect.slot])
+            else:
+                self._deeds[type(effect)](effect)
         return None
 
     def _reply(self, effect: effects.Reply) -> None:

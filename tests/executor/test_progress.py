@@ -28,7 +28,7 @@ of_map = shown if what == "progress" and how != "run" else {}
 of_run = {} if of_map else shown
 with HubExecutor(1, name="demo", **of_run) as executor:
     for n in executor.map(work, range(9), **of_map):
-        print("result", n)
+        print(f"result {n}\\n", end="")  # at once: another thread prints, too
         if n == 3 and how == "interrupt":
             signal.raise_signal(signal.SIGINT)
 print("after", sys.stdout is sys.__stdout__)

@@ -685,6 +685,16 @@ def test_hello_says_when_the_machine_began():
     assert hello["clock"] == 1234.5
 
 
+@pytest.mark.parametrize("port", [None, 8000])
+def test_hello_is_written_before_anything_else_is_done(port):
+    """The first call that is given may be the end of the worker."""
+    driver = Driver()
+    driver.machine.greet(port, None, driver.now)
+    driver.said()
+
+    assert [hello["door"] for hello in driver.words] == [port]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_an_installation_is_said_when_it_begins_and_when_it_ends(fails):
     need = {"requirements": {"a": "a==1"}}
