@@ -25,10 +25,8 @@ from hfexecutor.hub.failures import NAMESPACE, NotFoundError
 from hfexecutor.hub.launch import (
     LaunchAmbiguousError,
     LaunchLimitedError,
-    import_session,
     launch,
     load_api,
-    open_session,
 )
 from hfexecutor.hub.models import Hardware, Identity, Job, Usage
 from hfexecutor.hub.network import Network
@@ -288,13 +286,8 @@ class HubClient:
         return await self.resolve_namespace(), self._initiator
 
     async def prepare(self) -> None:
-        """Load what launches need, in threads: the import alone takes half a second.
-
-        What it takes to talk is imported by one thread, as imports wait for each other; then its
-        certificates are read beside the rest.
-        """
-        await in_thread(import_session)
-        await asyncio.gather(in_thread(open_session), in_thread(self._hf_api))
+        """Load what launches need, in a thread: the import alone takes half a second."""
+        await in_thread(self._hf_api)
 
     async def knock(self, door: Door, body: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109
         """Send `body` to a job's door, once, and return the answer's body.

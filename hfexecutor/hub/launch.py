@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,10 +34,8 @@ __all__ = [
     "LaunchLimitedError",
     "LaunchRefusedError",
     "LaunchUndeliveredError",
-    "import_session",
     "launch",
     "load_api",
-    "open_session",
 ]
 
 _INTERPRETERS: Final = ("python", "python3")
@@ -52,8 +49,6 @@ _BEFORE_SENDING: Final = frozenset(
 )
 # No JSON at all comes from something in between, which may be gone at the next try.
 _ON_THE_WAY: Final = frozenset({"TransportError", "OSError", "JSONDecodeError"})
-
-_one_session: Final = threading.Lock()
 
 
 class LaunchError(Exception):
@@ -122,27 +117,16 @@ class JobSpec:
     expose: tuple[int, ...] = ()
 
 
-def import_session() -> None:
-    """Import what :func:`open_session` needs."""
-    from huggingface_hub import get_session  # noqa: F401, PLC0415
-
-
-def open_session() -> None:
-    """Make huggingface_hub's client of HTTP, which all launches share, unless it is there.
-
-    Most of the time it reads certificates, without the interpreter's lock.
-    """
-    from huggingface_hub import get_session  # noqa: PLC0415
-
-    with _one_session:  # some versions make one for each thread that asks first, and leak it
-        get_session()
-
-
 def load_api(endpoint: str) -> HfApi:
     """Return huggingface_hub's client; the first call imports it, which takes half a second."""
+    from huggingface_hub import get_session  # noqa: PLC0415
+
+    # Made now: some versions make one for each thread that asks first, and leak it. And before the
+    # rest is imported: other threads, which are at work by then, have the time that it takes to
+    # read the certificates.
+    get_session()
     from huggingface_hub import HfApi  # noqa: PLC0415
 
-    open_session()
     api = HfApi(endpoint=endpoint, token=False, library_name="hfexecutor")  # each launch has one
     if is_loopback(split(endpoint).host):
         # To describe itself in its User-Agent, huggingface_hub asks huggingface.co for a list of
