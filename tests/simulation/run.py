@@ -229,11 +229,14 @@ class Run:
         """When all calls have to have ended."""
         begun = max(self.plan.heals, self._closed_at)
         slots = min(self.plan.workers, 4)
-        # Starts that follow each other; where no worker is used again, one for each call; and each
-        # time that a call takes its job along.
+        # Starts that follow each other; where no worker is used again, one for each call; where a
+        # job has come up only when half its timeout is over, one for each few; and each time that a
+        # call takes its job along.
         starts, jobs = 40.0, max(1, slots // self.plan.slots)
         if self.client.machine.one_shot:
             starts += 1.5 * len(self.futures) / slots
+        elif self.plan.job_timeout < 2 * (self.plan.cold[1] + 1):
+            starts += len(self.futures) / 4 / slots
         starts += 1.5 * self._killers * (self.plan.retries + 1) / jobs
         waits = 3 * self.plan.scheduling_timeout
         return begun + waits + PATIENCE + 3 * self._load / slots + starts * (self.plan.cold[1] + 1)
