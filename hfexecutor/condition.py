@@ -1,58 +1,97 @@
-"""A condition variable for each of many futures, of which hardly any is ever waited for."""
+"""What threads wait for: conditions of many futures, and what happens once.
+
+Ctrl-C raises KeyboardInterrupt in the main thread, after any call and before any function, those
+of the standard library among them. Two things follow:
+
+- Where it strikes while the methods of a :class:`threading.Condition` or :class:`threading.Event`
+  take the lock, or are about to release it, the lock stays taken, and the thread that has something
+  to tell hangs with all that wait. So locks that the main thread shares with the executor's are
+  taken and released in C here.
+- A signal that arrives when the main thread is just about to wait is noted, and nobody looks at the
+  note before the wait is over. So waits come in pieces.
+"""
 
 from __future__ import annotations
 
 import threading
+from _thread import RLock
+from collections import deque
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
 
-__all__ = ["Condition"]
+__all__ = ["Condition", "Latch"]
+
+PIECE = 1.0  # seconds that a signal may have to wait, in the worst case
 
 
-class Condition:
-    """What futures need of :class:`threading.Condition`, which is made when somebody waits.
+class Condition(RLock):  # type: ignore[misc] # that it is final is true of its stub alone
+    """What futures need of :class:`threading.Condition`: one of those is made by who waits.
 
-    One of those has a queue of waiters and five bound methods of its own: of the 1.8 kB of a
-    pending call they were 1.2, and a fifth of the time of `submit`.
+    Hardly any future is ever waited for. A condition of the stdlib's has a queue of waiters and
+    five bound methods of its own: of the 1.8 kB of a pending call they were 1.2, and a fifth of the
+    time of `submit`.
     """
 
-    __slots__ = ("_condition", "_lock")
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._condition: threading.Condition | None = None
-
-    def __repr__(self) -> str:
-        return f"<Condition of {self._lock!r}>"
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock; as :meth:`threading.Condition.acquire`."""
-        return self._lock.acquire(blocking, timeout)
-
-    def release(self) -> None:
-        """Let go of the lock; as :meth:`threading.Condition.release`."""
-        self._lock.release()
-
-    def __enter__(self) -> bool:
-        return self._lock.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
+        self._waiting: tuple[threading.Condition, ...] = ()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait to be notified; as :meth:`threading.Condition.wait`, with the lock taken."""
-        if self._condition is None:  # nobody else makes one meanwhile: the lock is taken
-            self._condition = threading.Condition(self._lock)
-        return self._condition.wait(timeout)
+        mine = threading.Condition(self)
+        self._waiting = (*self._waiting, mine)
+        try:
+            return _in_pieces(mine.wait, timeout)
+        finally:  # the lock is taken again
+            self._waiting = tuple(one for one in self._waiting if one is not mine)
 
     def notify_all(self) -> None:
         """Wake all who wait; as :meth:`threading.Condition.notify_all`, with the lock taken."""
-        if self._condition is not None:
-            self._condition.notify_all()
+        for one in self._waiting:
+            one.notify_all()
+
+
+class Latch:
+    """Something that happens once: a :class:`threading.Event` whose waiters share no lock."""
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._waiting: deque[threading.Lock] = deque()  # each taken until it has happened
+
+    def happened(self) -> bool:
+        """Say whether it has."""
+        return self._happened
+
+    def release(self) -> None:
+        """Note that it has happened, and wake who waits for it."""
+        self._happened = True
+        while self._waiting:
+            self._waiting.popleft().release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, for `timeout` seconds at most; return whether it has happened."""
+        mine = threading.Lock()
+        mine.acquire()
+        self._waiting.append(mine)
+        if not self._happened:  # looked at last: what happens from now on finds the waiter
+            _in_pieces(partial(mine.acquire, True), timeout)
+        return self._happened
+
+
+def _in_pieces(wait: Callable[[float], bool], timeout: float | None) -> bool:
+    """Do as `wait` does, which takes how many seconds at most, until it says True."""
+    if timeout is None:
+        while not wait(PIECE):
+            pass
+        return True
+    end = monotonic() + timeout
+    while timeout > PIECE:
+        if wait(PIECE):
+            return True
+        timeout = end - monotonic()
+    return wait(max(timeout, 0.0))

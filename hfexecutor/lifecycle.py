@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["ending", "hook_sigterm", "hurry", "register"]
 
 STOP_TIME = 12.0  # seconds that stopping all jobs may take at the end of the process
+RESPONSE_TIME = 0.5  # seconds that a pool's thread may take to respond meanwhile
+MOMENT = 0.01  # seconds for which the main thread goes on if it does not
 
 
 class _Process:
@@ -38,6 +41,7 @@ class _Process:
         self.ending = False
         self.hooked = False
         self.sigterm_seen_to = False
+        self.stop_until: float | None = None  # once SIGTERM has come
         self.hurried = False  # stopping the jobs was interrupted, too
         self.fork = threading.local()  # `mask`: of signals, before the fork that is under way
 
@@ -97,11 +101,22 @@ class _Process:
             _die_of(signal.SIGINT)  # or the interpreter would wait for the pools' threads
 
     def on_sigterm(self, number: int, _: FrameType | Any) -> None:
+        """Stop all jobs, and end the process.
+
+        The main thread stands where it was interrupted, and may hold a lock that the thread of a
+        pool waits for, as that of a future. Where one does not respond the main thread goes on for
+        a moment, after which this signal comes again.
+        """
         self.ending = True
         pools = list(self.pools)
-        for pool in pools:
-            pool.abort("the process was terminated")
-        _join(pools, STOP_TIME)
+        if self.stop_until is None:
+            self.stop_until = time.monotonic() + STOP_TIME
+            for pool in pools:
+                pool.abort("the process was terminated")
+        while any(pool.alive for pool in pools) and time.monotonic() < self.stop_until:
+            _join(pools, RESPONSE_TIME)
+            if not all(pool.responds(RESPONSE_TIME) for pool in pools) and _come_again(number):
+                return
         _die_of(number)
 
     def before_fork(self) -> None:
@@ -133,6 +148,17 @@ def _join(pools: list[Runner], timeout: float | None = None) -> None:
     for pool in pools:
         if pool.alive:
             pool.join(timeout)
+
+
+def _come_again(number: int) -> bool:
+    """Send this process a signal in a moment; say whether that can be done."""
+    signal_ = threading.Timer(MOMENT, os.kill, (os.getpid(), number))
+    signal_.daemon = True
+    try:
+        signal_.start()
+    except RuntimeError:  # the interpreter ends: no new threads
+        return False
+    return True
 
 
 def _die_of(number: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from hfexecutor.condition import Latch
 from hfexecutor.core.call import Call, number_of
 from hfexecutor.core.events import Aborted
 from hfexecutor.core.machine import Machine
@@ -47,7 +47,7 @@ class AdoptedRunner(Runner):
 
     def __init__(self, options: Options, connect: Callable[[], Connection]) -> None:
         self.futures: dict[int, PoolFuture[Any]] = {}
-        self.complete = threading.Event()
+        self.complete = Latch()
         self.printing: dict[int, PoolFuture[Any]] = {}
         self._latest: dict[int, int] = {}  # attempts that print, by the number of their call
         super().__init__(options, Limits(give_up_after=options.give_up_after), connect)
@@ -83,7 +83,7 @@ class AdoptedRunner(Runner):
     def _handle(self) -> None:
         super()._handle()
         if self.machine.adopting is not None and self.machine.adopting.is_complete:
-            self.complete.set()
+            self.complete.release()
 
     def _printed(self, call_id: int) -> Printed | None:
         if not call_id:
@@ -104,7 +104,7 @@ class AdoptedRunner(Runner):
         try:
             await super()._live()
         finally:
-            self.complete.set()  # nobody waits for what will not come
+            self.complete.release()  # nobody waits for what will not come
 
 
 def _known(runner: AdoptedRunner, call_id: int) -> Call:

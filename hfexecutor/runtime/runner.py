@@ -21,6 +21,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from hfexecutor.condition import Latch
 from hfexecutor.core import commands as do
 from hfexecutor.core import events as ev
 from hfexecutor.core.call import Call
@@ -119,7 +120,7 @@ class Runner:
         self._thread = threading.Thread(target=self._run, name="hfexecutor-pool")
         # Not asked of the thread: before Python 3.13 one whose join() is interrupted by Ctrl-C
         # counts as ended from then on, although it runs.
-        self._over = threading.Event()
+        self._over = Latch()
         self._pid = 0  # of the process that has the thread: a fork has none
 
     def _make_machine(self, limits: Limits) -> Machine:
@@ -144,7 +145,7 @@ class Runner:
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
-        return self._pid == os.getpid() and not self._over.is_set()
+        return self._pid == os.getpid() and not self._over.happened()
 
     def submit(self, call: Call) -> None:
         """Take a call over."""
@@ -204,15 +205,29 @@ class Runner:
         if self._over.wait(timeout):
             self._thread.join()
 
+    def responds(self, timeout: float) -> bool:
+        """Say whether the thread gets round to anything, or has ended, within that many seconds."""
+        if self.alive and self._loop is not None:
+            response = Latch()
+            try:
+                self._loop.call_soon_threadsafe(response.release)
+            except RuntimeError:  # the loop is closed
+                return True
+            return response.wait(timeout)
+        return True
+
     def _put(self, event: Call | ev.Event) -> None:
         """Leave an event for the loop, or a new call. One wake-up serves all that wait by then."""
         self._inbox.append(event)
         if not self._awake and self._loop is not None:
-            self._awake = True
-            try:  # noqa: SIM105 - dearer, and this is done in `submit`
+            try:
+                self._awake = True
                 self._loop.call_soon_threadsafe(self._drain)
             except RuntimeError:  # the loop is closed: nothing is left to do
                 pass
+            except BaseException:  # Ctrl-C: perhaps before the loop was told
+                self._awake = False
+                raise
 
     # --- on the loop -------------------------------------------------------------------------
 
@@ -314,7 +329,7 @@ class Runner:
                 self._loop.close()
                 self._farewell()
             finally:
-                self._over.set()
+                self._over.release()
 
     async def _live(self) -> None:
         """Work until nothing is left to do."""

@@ -206,6 +206,29 @@ def test_a_signal_stops_the_jobs_and_the_script(
     assert hub.running == 0
 
 
+def test_sigterm_stops_the_jobs_also_while_the_main_thread_holds_a_lock_of_a_future(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    """As it does for a moment before it waits for one."""
+    script = run_script(
+        hub,
+        tmp_path,
+        "warm",
+        """
+        future = executor.submit(time.sleep, 60)
+        while not future.running():
+            time.sleep(0.01)
+        with future._condition:
+            signal.raise_signal(signal.SIGTERM)
+        future.exception()
+        """,
+    )
+    _, err = script.communicate(timeout=120)
+    assert err == ""
+    assert script.returncode == -signal.SIGTERM
+    assert hub.running == 0
+
+
 BUSY = """
     future = executor.submit(time.sleep, 3600)
     while not future.running():

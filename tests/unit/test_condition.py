@@ -1,14 +1,31 @@
-"""A future's condition: the stdlib's own, made when somebody waits."""
+"""What threads wait for: woken as by the stdlib's own, and safe to interrupt."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import Future
 
 import pytest
 
-from hfexecutor.condition import Condition
+from hfexecutor import condition as module
+from hfexecutor.condition import Condition, Latch
 from hfexecutor.futures import HubFuture
+
+from ..interrupts import (  # noqa: TID252 - tests are no package
+    interrupted_at_each_point,
+    needs_instructions,
+)
+
+
+def in_another_thread(work):
+    """Return what this returns there; a failure if that takes long."""
+    returned = []
+    thread = threading.Thread(target=lambda: returned.append(work()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert returned, "it hangs"
+    return returned[0]
 
 
 def test_a_future_of_ours_has_all_that_the_stdlibs_has():
@@ -19,12 +36,13 @@ def test_a_future_of_ours_has_all_that_the_stdlibs_has():
     assert ours == theirs
 
 
-def test_who_waits_is_woken():
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_who_waits_is_woken(timeout):
     condition, woken = Condition(), []
 
     def wait():
         with condition:
-            woken.append(condition.wait(10))
+            woken.append(condition.wait(timeout))
 
     threads = [threading.Thread(target=wait) for _ in range(3)]
     for thread in threads:
@@ -36,10 +54,23 @@ def test_who_waits_is_woken():
     assert woken == [True, True, True]
 
 
-def test_it_says_when_nobody_came():
+@pytest.mark.parametrize("timeout", [-1, 0, 0.001, 0.05])
+def test_it_says_when_nobody_came(monkeypatch, timeout):
+    monkeypatch.setattr(module, "PIECE", 0.02)
     condition = Condition()
     with condition:
-        assert condition.wait(0.001) is False
+        assert condition.wait(timeout) is False
+    assert Latch().wait(timeout) is False
+
+
+def test_a_condition_that_was_waited_for_goes_with_its_last_reference():
+    condition = Condition()
+    with condition:
+        condition.wait(0)
+    there = weakref.ref(condition)
+    del condition
+
+    assert there() is None
 
 
 def test_its_lock_is_taken_more_than_once_by_its_owner_and_by_nobody_else():
@@ -57,3 +88,63 @@ def test_its_lock_is_taken_more_than_once_by_its_owner_and_by_nobody_else():
 def test_nobody_waits_without_the_lock():
     with pytest.raises(RuntimeError):
         Condition().wait(0.001)
+
+
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_a_latch_wakes_all_who_wait_and_holds_nobody_afterwards(timeout):
+    latch, woken = Latch(), []
+    threads = [threading.Thread(target=lambda: woken.append(latch.wait(timeout))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert not latch.happened()
+    latch.release()
+    for thread in threads:
+        thread.join()
+
+    assert woken == [True, True, True]
+    assert latch.happened()
+    latch.release()
+    assert latch.wait(timeout)
+
+
+@needs_instructions
+def test_a_latch_is_of_use_wherever_ctrl_c_strikes_who_waits():
+    latches = []
+
+    def wait(interrupt):
+        latches.append(Latch())
+        try:
+            interrupt.arm()
+            latches[-1].wait(0.001)
+        except KeyboardInterrupt:
+            pass
+
+    points = list(interrupted_at_each_point(wait))
+
+    assert len(points) > 5
+    for latch in latches:
+        in_another_thread(lambda latch=latch: (latch.release(), latch.wait()))
+
+
+@needs_instructions
+@pytest.mark.parametrize("make", [Condition, threading.Condition])
+def test_a_condition_is_of_use_wherever_ctrl_c_strikes_who_waits(make):
+    conditions = []
+
+    def wait(interrupt):
+        conditions.append(make())
+        try:
+            interrupt.arm()
+            with conditions[-1]:
+                conditions[-1].wait(0.001)
+        except KeyboardInterrupt:
+            pass
+        except RuntimeError as error:  # in the stdlib's part: between letting go and waiting
+            assert "un-acquired" in str(error)  # noqa: PT017 - it is none at most points
+
+    points = list(interrupted_at_each_point(wait))
+
+    free = [in_another_thread(lambda one=one: one.acquire(timeout=0)) for one in conditions]
+    held = [where for where, is_free in zip(points, free, strict=False) if not is_free]
+    assert len(points) > 10
+    assert bool(held) == (make is threading.Condition), held
