@@ -9,6 +9,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hfexecutor import loading
+
 if TYPE_CHECKING:
     from hfexecutor.attached import AttachedRun
     from hfexecutor.cost import Cost, JobCost
@@ -105,7 +107,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
         """Load a name when it is asked for: the executor takes a while, errors do not."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+        with loading.uncollected():
+            value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
         globals()[name] = value
         return value
 

@@ -20,6 +20,7 @@ from hfexecutor.events import CallSubmitted, Events, RunEnded
 from hfexecutor.futures import PoolFuture
 from hfexecutor.hub.credentials import Credentials
 from hfexecutor.hub.settings import LOCAL, check_user, resolve_endpoint, resolve_token
+from hfexecutor.loading import uncollected
 from hfexecutor.names import name_of
 from hfexecutor.options import Options
 from hfexecutor.payload.async_functions import refuse_async
@@ -695,7 +696,8 @@ def _choose_hub(
     user = {"token": token, "door_token": door_token, "namespace": namespace}
     if ignored := [name for name, value in user.items() if value is not None]:
         _note_ignored(" and ".join(ignored))
-    from hfexecutor.local import LocalHub  # noqa: PLC0415 - an extra, and 0.3 s to import
+    with uncollected():
+        from hfexecutor.local import LocalHub  # noqa: PLC0415 - an extra, and 0.3 s to import
 
     hub = LocalHub()
     hub.start()

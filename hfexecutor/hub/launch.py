@@ -19,6 +19,7 @@ from hfexecutor.hub.hosts import is_loopback, split
 from hfexecutor.hub.models import Job
 from hfexecutor.hub.ratelimit import parse_retry_after
 from hfexecutor.hub.unlogged import unlogged
+from hfexecutor.loading import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,13 +120,14 @@ class JobSpec:
 
 def load_api(endpoint: str) -> HfApi:
     """Return huggingface_hub's client; the first call imports it, which takes half a second."""
-    from huggingface_hub import get_session  # noqa: PLC0415
+    with uncollected():
+        from huggingface_hub import get_session  # noqa: PLC0415
 
-    # Made now: some versions make one for each thread that asks first, and leak it. And before the
-    # rest is imported: other threads, which are at work by then, have the time that it takes to
-    # read the certificates.
-    get_session()
-    from huggingface_hub import HfApi  # noqa: PLC0415
+        # Made now: some versions make one for each thread that asks first, and leak it. And before
+        # the rest is imported: other threads, which are at work by then, have the time that it
+        # takes to read the certificates.
+        get_session()
+        from huggingface_hub import HfApi  # noqa: PLC0415
 
     api = HfApi(endpoint=endpoint, token=False, library_name="hfexecutor")  # each launch has one
     if is_loopback(split(endpoint).host):

@@ -247,7 +247,7 @@ def test_the_core_knows_nobody_but_the_errors_and_what_is_said():
 
 
 def test_what_talks_to_a_hub_knows_nothing_of_calls_and_workers():
-    allowed = ("hfexecutor.hub", "hfexecutor.errors", "hfexecutor.remote")
+    allowed = ("hfexecutor.hub", "hfexecutor.errors", "hfexecutor.loading", "hfexecutor.remote")
     foreign = {
         (name, target)
         for name in in_area("hfexecutor.hub")

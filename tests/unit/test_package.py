@@ -26,7 +26,7 @@ def test_a_name_is_loaded_when_it_is_asked_for():
         "print(*(n for n in sys.modules if n.partition('.')[0] in ('hfexecutor', 'httpx')))"
     )
 
-    assert ours == ["hfexecutor", "hfexecutor.errors"]
+    assert ours == ["hfexecutor.loading", "hfexecutor", "hfexecutor.errors"]
 
 
 def test_a_star_takes_them_all():
