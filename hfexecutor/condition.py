@@ -13,6 +13,7 @@ of the standard library among them. Two things follow:
 
 from __future__ import annotations
 
+import math
 import threading
 from _thread import RLock
 from collections import deque
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Condition", "Latch"]
 
-PIECE = 1.0  # seconds that a signal may have to wait, in the worst case
+FIRST_PIECE, LONGEST_PIECE = 0.25, 60.0  # seconds
 
 
 class Condition(RLock):  # type: ignore[misc] # that it is final is true of its stub alone
@@ -84,14 +85,14 @@ class Latch:
 
 
 def _in_pieces(wait: Callable[[float], bool], timeout: float | None) -> bool:
-    """Do as `wait` does, which takes how many seconds at most, until it says True."""
-    if timeout is None:
-        while not wait(PIECE):
-            pass
-        return True
-    end = monotonic() + timeout
-    while timeout > PIECE:
-        if wait(PIECE):
+    """Do as `wait` does, which takes how many seconds at most, until it says True.
+
+    A signal is likely where a wait begins, for that is when a script says that it waits; where a
+    piece of it begins it is as likely as in any other microsecond. So pieces grow.
+    """
+    piece, end = FIRST_PIECE, math.inf if timeout is None else monotonic() + timeout
+    while (left := end - monotonic()) > piece:
+        if wait(piece):
             return True
-        timeout = end - monotonic()
-    return wait(max(timeout, 0.0))
+        piece = min(4 * piece, LONGEST_PIECE)
+    return wait(max(left, 0.0))

@@ -56,7 +56,7 @@ def test_who_waits_is_woken(timeout):
 
 @pytest.mark.parametrize("timeout", [-1, 0, 0.001, 0.05])
 def test_it_says_when_nobody_came(monkeypatch, timeout):
-    monkeypatch.setattr(module, "PIECE", 0.02)
+    monkeypatch.setattr(module, "FIRST_PIECE", 0.01)
     condition = Condition()
     with condition:
         assert condition.wait(timeout) is False
