@@ -7,6 +7,7 @@ ends the process at once.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 
 # Imported by huggingface_hub, later: too late if the script has come to its end by then, for this
@@ -152,10 +153,14 @@ def _join(pools: list[Runner], timeout: float | None = None) -> None:
 
 def _come_again(number: int) -> bool:
     """Send this process a signal in a moment; say whether that can be done."""
-    signal_ = threading.Timer(MOMENT, os.kill, (os.getpid(), number))
-    signal_.daemon = True
+
+    def send() -> None:
+        time.sleep(MOMENT)
+        os.kill(os.getpid(), number)
+
     try:
-        signal_.start()
+        # No `threading.Thread`: to start one takes a lock, which the main thread may hold as well.
+        _thread.start_new_thread(send, ())
     except RuntimeError:  # the interpreter ends: no new threads
         return False
     return True
