@@ -46,14 +46,20 @@ class Condition(RLock):  # type: ignore[misc] # that it is final is true of its 
         """Wait to be notified; as :meth:`threading.Condition.wait`, with the lock taken."""
         mine = threading.Condition(self)
         self._waiting = (*self._waiting, mine)
+
+        def wait(piece: float) -> bool:
+            # The notification may come when a piece is over, and the lock not yet taken again.
+            return mine.wait(piece) or mine not in self._waiting
+
         try:
-            return _in_pieces(mine.wait, timeout)
+            return _in_pieces(wait, timeout)
         finally:  # the lock is taken again
             self._waiting = tuple(one for one in self._waiting if one is not mine)
 
     def notify_all(self) -> None:
         """Wake all who wait; as :meth:`threading.Condition.notify_all`, with the lock taken."""
-        for one in self._waiting:
+        waiting, self._waiting = self._waiting, ()
+        for one in waiting:
             one.notify_all()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +63,36 @@ def test_it_says_when_nobody_came(monkeypatch, timeout):
     with condition:
         assert condition.wait(timeout) is False
     assert Latch().wait(timeout) is False
+
+
+def test_who_is_notified_between_two_pieces_is_woken(monkeypatch):
+    """The first piece is over, and the one who notifies is faster to take the lock."""
+    condition, notified = Condition(), []
+
+    def notify():
+        with condition:
+            notified.append(True)
+            condition.notify_all()
+
+    class Slow(threading.Condition):
+        def __init__(self, lock):
+            super().__init__(lock)
+            take_again = self._acquire_restore
+
+            def take_again_late(state):
+                if not notified:
+                    in_another_thread(lambda: [notify()])
+                take_again(state)
+
+            self._acquire_restore = take_again_late
+
+    monkeypatch.setattr(module, "FIRST_PIECE", 0.001)
+    monkeypatch.setattr(module, "threading", SimpleNamespace(Condition=Slow))
+    begun = time.monotonic()
+    with condition:
+        assert condition.wait(10) is True
+        assert time.monotonic() < begun + 5
+        assert condition.wait(0.01) is False  # once
 
 
 def test_a_condition_that_was_waited_for_goes_with_its_last_reference():
