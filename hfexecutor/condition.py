@@ -13,6 +13,7 @@ of the standard library among them. Two things follow:
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from _thread import RLock
@@ -87,6 +88,8 @@ class Latch:
         self._waiting.append(mine)
         if not self._happened:  # looked at last: what happens from now on finds the waiter
             _in_pieces(partial(mine.acquire, True), timeout)
+        with contextlib.suppress(ValueError):  # it has been taken out to be woken
+            self._waiting.remove(mine)
         return self._happened
 
 

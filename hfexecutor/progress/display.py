@@ -8,6 +8,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+from hfexecutor.condition import Latch
 from hfexecutor.progress.screens import Nowhere, screen
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class Display:
         self._title = title
         self._tally = tally
         self._bar = bar
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._news = threading.Event()
-        self._closing = threading.Event()
+        # In C, as the main thread shares it with the executor's: see `hfexecutor.condition`.
+        self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # lines; None: other news
+        self._nudged = False  # that there are others has been said since the last drawing
+        self._closing = Latch()
         # A daemon: no drawing is worth an interpreter that does not end.
         self._thread = threading.Thread(target=self._run, name="hfexecutor-progress", daemon=True)
 
@@ -47,17 +49,18 @@ class Display:
 
     def nudge(self) -> None:
         """Note that there is something new."""
-        self._news.set()
+        if not self._nudged:
+            self._nudged = True
+            self._news.put(None)
 
     def print(self, line: str) -> None:
         """Print a line, soon."""
-        self._lines.put(line)
-        self._news.set()
+        self._news.put(line)
 
     def close(self) -> None:
         """Show it for the last time; return when that was done."""
-        self._closing.set()
-        self._news.set()
+        self._closing.release()
+        self._news.put(None)
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(PATIENCE)
 
@@ -70,12 +73,13 @@ class Display:
     def _show(self) -> None:
         shown = screen(self._title) if self._bar else Nowhere()
         try:
-            while not self._closing.is_set() and not self._tally.is_complete:
+            while not self._closing.happened() and not self._tally.is_complete:
                 self._print_lines()
+                self._nudged = False  # first: what comes while it is drawn is drawn next
                 shown.show(self._tally.standing())
                 self._closing.wait(PAUSE)
-                self._news.wait(TICK)
-                self._news.clear()
+                with contextlib.suppress(queue.Empty):
+                    self._print(self._news.get(timeout=TICK))
             self._print_lines()
         finally:
             shown.end(self._tally.standing(over=True))
@@ -83,4 +87,9 @@ class Display:
     def _print_lines(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                print(self._lines.get_nowait(), flush=True)  # noqa: T201 - the user asked for it
+                self._print(self._news.get_nowait())
+
+    @staticmethod
+    def _print(news: str | None) -> None:
+        if news is not None:
+            print(news, flush=True)  # noqa: T201 - the user asked for it

@@ -11,6 +11,8 @@ import pytest
 
 from hfexecutor import HubExecutor
 from hfexecutor.local import LocalHub
+from hfexecutor.progress.display import Display
+from hfexecutor.progress.tally import Tally
 
 from ..interrupts import (  # noqa: TID252 - tests are no package
     Interrupt,
@@ -41,6 +43,31 @@ def test_a_pool_hears_of_calls_wherever_ctrl_c_struck_who_told_it_something(
         assert warm.submit(pow, 2, 3).result(30) == 8, where
         points += 1
     assert points > 5
+
+
+def test_progress_hears_news_wherever_ctrl_c_struck_who_told_it_some() -> None:
+    displays = []
+
+    def tell(interrupt: Interrupt) -> None:
+        displays.append(Display("work", Tally()))
+        try:
+            interrupt.arm()
+            displays[-1].nudge()
+            displays[-1].print("a line")
+            displays[-1].close()
+        except KeyboardInterrupt:
+            pass
+
+    points = list(interrupted_at_each_point(tell))
+
+    assert len(points) > 5
+    for display in displays:
+        others = threading.Thread(
+            target=lambda one=display: (one.nudge(), one.close()), daemon=True
+        )
+        others.start()
+        others.join(10)
+        assert not others.is_alive()
 
 
 @pytest.mark.slow

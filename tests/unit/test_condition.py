@@ -62,7 +62,9 @@ def test_it_says_when_nobody_came(monkeypatch, timeout):
     condition = Condition()
     with condition:
         assert condition.wait(timeout) is False
-    assert Latch().wait(timeout) is False
+    latch = Latch()
+    assert latch.wait(timeout) is False
+    assert not latch._waiting  # who waits again and again leaves nothing behind
 
 
 def test_who_is_notified_between_two_pieces_is_woken(monkeypatch):
@@ -135,6 +137,7 @@ def test_a_latch_wakes_all_who_wait_and_holds_nobody_afterwards(timeout):
 
     assert woken == [True, True, True]
     assert latch.happened()
+    assert not latch._waiting
     latch.release()
     assert latch.wait(timeout)
 
