@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
@@ -31,6 +32,16 @@ def interrupted_at_each_point(run: Callable[[Interrupt], Any]) -> Iterator[str]:
         if interrupt.where is None:
             return
         yield interrupt.where
+
+
+def in_another_thread(work: Callable[[], Any]) -> Any:
+    """Return what this returns there; a failure if that takes long."""
+    returned = []
+    thread = threading.Thread(target=lambda: returned.append(work()), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert returned, "it hangs"
+    return returned[0]
 
 
 class Interrupt:

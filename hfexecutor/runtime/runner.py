@@ -184,6 +184,8 @@ class Runner:
         With `broken` those end as in a pool of processes that has broken. Without, jobs that are to
         outlive this process are left to themselves instead.
         """
+        # A signal's handler may have interrupted `_put` before that has woken the loop.
+        self._awake = False
         if self._options.detach and not broken:
             self.detach(now=True)
         else:
@@ -207,14 +209,15 @@ class Runner:
 
     def responds(self, timeout: float) -> bool:
         """Say whether the thread gets round to anything, or has ended, within that many seconds."""
-        if self.alive and self._loop is not None:
-            response = Latch()
-            try:
-                self._loop.call_soon_threadsafe(response.release)
-            except RuntimeError:  # the loop is closed
-                return True
-            return response.wait(timeout)
-        return True
+        if not self.alive:
+            return True
+        assert self._loop is not None
+        response = Latch()
+        try:
+            self._loop.call_soon_threadsafe(response.release)
+        except RuntimeError:  # the loop is closed
+            return True
+        return response.wait(timeout)
 
     def _put(self, event: Call | ev.Event) -> None:
         """Leave an event for the loop, or a new call. One wake-up serves all that wait by then."""

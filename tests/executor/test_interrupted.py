@@ -16,6 +16,7 @@ from hfexecutor.progress.tally import Tally
 
 from ..interrupts import (  # noqa: TID252 - tests are no package
     Interrupt,
+    in_another_thread,
     interrupted_at_each_point,
     needs_instructions,
 )
@@ -45,6 +46,18 @@ def test_a_pool_hears_of_calls_wherever_ctrl_c_struck_who_told_it_something(
     assert points > 5
 
 
+def test_a_signals_handler_stops_a_pool_that_the_main_thread_was_about_to_wake(
+    warm: HubExecutor,
+) -> None:
+    future = warm.submit(time.sleep, 60)
+    until(future.running)
+    warm._pool._awake = True  # as where `_put` was interrupted
+    warm._pool.abort("the process was terminated")
+    until(lambda: not warm._pool._awake, 10)  # it heard, and not only when something else woke it
+    warm._pool.join(10)
+    assert not warm._pool.alive
+
+
 def test_progress_hears_news_wherever_ctrl_c_struck_who_told_it_some() -> None:
     displays = []
 
@@ -62,12 +75,7 @@ def test_progress_hears_news_wherever_ctrl_c_struck_who_told_it_some() -> None:
 
     assert len(points) > 5
     for display in displays:
-        others = threading.Thread(
-            target=lambda one=display: (one.nudge(), one.close()), daemon=True
-        )
-        others.start()
-        others.join(10)
-        assert not others.is_alive()
+        in_another_thread(lambda one=display: (one.nudge(), one.close()))
 
 
 @pytest.mark.slow

@@ -206,29 +206,6 @@ def test_a_signal_stops_the_jobs_and_the_script(
     assert hub.running == 0
 
 
-def test_sigterm_stops_the_jobs_also_while_the_main_thread_holds_a_lock_of_a_future(
-    hub: LocalHub, tmp_path: Path
-) -> None:
-    """As it does for a moment before it waits for one."""
-    script = run_script(
-        hub,
-        tmp_path,
-        "warm",
-        """
-        future = executor.submit(time.sleep, 60)
-        while not future.running():
-            time.sleep(0.01)
-        with future._condition:
-            signal.raise_signal(signal.SIGTERM)
-        future.exception()
-        """,
-    )
-    _, err = script.communicate(timeout=120)
-    assert err == ""
-    assert script.returncode == -signal.SIGTERM
-    assert hub.running == 0
-
-
 BUSY = """
     future = executor.submit(time.sleep, 3600)
     while not future.running():
@@ -240,6 +217,22 @@ BUSY = """
 def has_said(script: subprocess.Popen[str], word: str) -> None:
     assert script.stdout is not None
     assert script.stdout.readline() == f"{word}\n"
+
+
+def test_sigterm_stops_the_jobs_also_while_the_main_thread_holds_a_lock_of_a_future(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    """As it does for a moment before it waits for one."""
+    within_a_lock = """
+    with future._condition:
+        signal.raise_signal(signal.SIGTERM)
+    future.exception()
+    """
+    script = run_script(hub, tmp_path, "warm", BUSY + within_a_lock)
+    _, err = script.communicate(timeout=120)
+    assert err == ""
+    assert script.returncode == -signal.SIGTERM
+    assert hub.running == 0
 
 
 @WARM_FIRST

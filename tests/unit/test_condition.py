@@ -15,19 +15,10 @@ from hfexecutor.condition import Condition, Latch
 from hfexecutor.futures import HubFuture
 
 from ..interrupts import (  # noqa: TID252 - tests are no package
+    in_another_thread,
     interrupted_at_each_point,
     needs_instructions,
 )
-
-
-def in_another_thread(work):
-    """Return what this returns there; a failure if that takes long."""
-    returned = []
-    thread = threading.Thread(target=lambda: returned.append(work()), daemon=True)
-    thread.start()
-    thread.join(10)
-    assert returned, "it hangs"
-    return returned[0]
 
 
 def test_a_future_of_ours_has_all_that_the_stdlibs_has():
